@@ -1,0 +1,1 @@
+"""Prompts in, plans and artifacts out: eight roles as values. Agents never reach for a database or the engine."""

@@ -1,0 +1,1 @@
+"""Settings and where each came from. Nothing here acts on them."""

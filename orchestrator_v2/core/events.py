@@ -1,0 +1,198 @@
+"""The events of a run, past tense, and their one encoding; a run is the fold of these.
+
+What each does to a run's state is `engine/transitions.py`; where they are kept is `persistence/event_log.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from orchestrator_v2.core.records import SIMULATED, Artifact, Provenance, Receipt
+from orchestrator_v2.core.usage import NO_USAGE, Usage
+from orchestrator_v2.core.workflow import Workflow
+
+
+class _Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", tag=True):
+    """Base of all events; the tag is the class name."""
+
+
+class RunStarted(_Event):
+    """Everything that must not change while the run goes on.
+
+    `mode` is simulated or real; `brief` is the hash of the brief's blob; `budget` is in nano-dollars (None: no
+    ceiling); `prompts` is the digest of the templates; `prices` maps a model to its pinned price row.
+    `answers` holds what the user said to the intake's questions; `review` is the reviewer (`agent` or `human`).
+    """
+
+    project_id: str
+    name: str
+    brief: str
+    workflow: Workflow
+    mode: str
+    provider: str = ""
+    model: str = ""
+    budget: int | None = None
+    parallelism: int = 4
+    prompts: str = ""
+    prices: dict[str, str] = {}
+    review: str = "agent"
+    answers: dict[str, str] = {}
+    forked_from: str = ""
+
+
+class TaskStarted(_Event):
+    phase: str
+    agent: str = ""
+    round: int = 1
+    attempt: int = 1
+
+
+class TaskCompleted(_Event):
+    """An agent's work on a phase, with what the engine measured of it.
+
+    `gate`: `passed`, `failed` (see `reasons`) or `waiting` (for a review of `reviewed`, the content hash).
+    """
+
+    phase: str
+    round: int = 1
+    attempt: int = 1
+    result: str = ""
+    gate: str = "passed"
+    reasons: tuple[str, ...] = ()
+    reviewed: str = ""
+    artifacts: tuple[Artifact, ...] = ()
+    removed: tuple[str, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
+    usage: Usage = NO_USAGE
+    provenance: Provenance = SIMULATED
+    notes: tuple[str, ...] = ()
+
+
+class TaskFailed(_Event):
+    """The task stopped on an error; `parks_as` is the status that the run takes (empty: the phase has failed)."""
+
+    phase: str
+    code: str
+    what: str
+    why: str = ""
+    do: str = ""
+    round: int = 1
+    attempt: int = 1
+    parks_as: str = ""
+    resume_at: float | None = None
+    usage: Usage = NO_USAGE
+
+
+class PhaseReopened(_Event):
+    """The phase, and all that stands on it, will be done again; `feedback` goes into its prompt."""
+
+    phase: str
+    by: str
+    feedback: str
+    resets: tuple[str, ...] = ()
+
+
+class PhaseSkipped(_Event):
+    phase: str
+    reason: str
+
+
+class ReviewDecided(_Event):
+    """A decision, bound to the content hash that was seen."""
+
+    phase: str
+    approved: bool
+    by: str
+    content: str
+    reason: str = ""
+
+
+class ArtifactReplaced(_Event):
+    """A human put another content in an artifact's place (fork, rollback, edit); `phase` keeps owning it."""
+
+    phase: str
+    artifact: Artifact
+
+
+class RunParked(_Event):
+    """The run stands still in `status` and says what it waits for; `resume_at` is in epoch seconds."""
+
+    status: str
+    what: str
+    why: str = ""
+    do: str = ""
+    resume_at: float | None = None
+
+
+class RunResumed(_Event):
+    by: str = ""
+    budget: int | None = None
+    reset: tuple[str, ...] = ()
+
+
+class RunRolledBack(_Event):
+    """`phase` and all that stands on it were put back to pending; what they had made stays in the history."""
+
+    phase: str
+    resets: tuple[str, ...] = ()
+
+
+class RunCompleted(_Event):
+    tree: str = ""
+
+
+class RunFailed(_Event):
+    code: str
+    what: str
+    why: str = ""
+    do: str = ""
+
+
+class RunCancelled(_Event):
+    by: str = ""
+
+
+Event: TypeAlias = (
+    RunStarted
+    | TaskStarted
+    | TaskCompleted
+    | TaskFailed
+    | PhaseReopened
+    | PhaseSkipped
+    | ReviewDecided
+    | ArtifactReplaced
+    | RunParked
+    | RunResumed
+    | RunRolledBack
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+)
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An event in its place: `seq` counts from 1 without a gap, `at` is in epoch seconds."""
+
+    seq: int
+    at: float
+    event: Event
+
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+def encode_event(event: Event) -> bytes:
+    """The event as JSON bytes with its class name under `type`; encoded once, kept as it is."""
+    return _encoder.encode(event)
+
+
+def decode_event(payload: bytes) -> Event:
+    """Raises `msgspec.ValidationError` on bytes that are no event of this release."""
+    return _decoder.decode(payload)
+
+
+def event_type(event: Event) -> str:
+    return type(event).__name__

@@ -1,0 +1,46 @@
+"""The words of a workflow: phases, what they need, how they are judged.
+
+Reading one from YAML and refusing a wrong one is `engine/phase_graph.py`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Gate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What lets a phase be called done.
+
+    `evidence` lists checks that the engine measures (see `workspace/evidence.py`). `review` is "" for none,
+    `agent` where the phase's own verdict decides, `human` where the run waits for a person.
+    """
+
+    evidence: tuple[str, ...] = ()
+    review: str = ""
+
+
+class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A node of the graph.
+
+    `agent` is a role, an alias of one, or `engine`. `inputs` are glob patterns over upstream artifacts (empty:
+    all of them). `outputs` are glob patterns the phase may write. `when` maps a fact of the run (`mode`) to the
+    value it must have. `on_fail` names the phase that a failed gate or a rejection reopens (empty: this one).
+    """
+
+    id: str
+    agent: str
+    needs: tuple[str, ...] = ()
+    title: str = ""
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    gate: Gate = Gate()
+    when: dict[str, str] = {}
+    optional: bool = False
+    max_rounds: int = 3
+    on_fail: str = ""
+
+
+class Workflow(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str
+    phases: tuple[Phase, ...]
+    description: str = ""

@@ -1,0 +1,1 @@
+"""Drivers that walk a run to its end. Which task may start is the engine's word."""

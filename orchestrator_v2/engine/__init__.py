@@ -1,0 +1,1 @@
+"""The engine: state, graph, gates, budget and the walk through them. It knows no agent, model or database, only `ports.py`."""

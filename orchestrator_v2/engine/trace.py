@@ -1,0 +1,53 @@
+"""Requirements read from `docs/requirements.md`, and which test and file stands for each; measured, never told.
+
+The format is the one that people edit: `## R1: title`, below it `- AC1.1: criterion`. A test stands for a
+criterion when it names its id (`AC1.1`, or `ac1_1` in a name). The report that shows this is `report.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+_REQUIREMENT = re.compile(r"^#{2,4}\s+R(\d+)\s*[:.\-–—]\s*(.+?)\s*$", re.MULTILINE)
+_CRITERION = re.compile(r"^\s*[-*]\s+(?:\*\*)?AC(\d+)\.(\d+)(?:\*\*)?\s*[:.\-–—]\s*(.+?)\s*$", re.MULTILINE)
+_MENTION = re.compile(r"(?<![A-Za-z0-9])AC_?(\d+)[._](\d+)(?![0-9])", re.IGNORECASE)
+_FUNCTION = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+(test_\w+)", re.MULTILINE)
+
+
+class Criterion(msgspec.Struct, frozen=True):
+    id: str
+    text: str
+
+
+class Requirement(msgspec.Struct, frozen=True):
+    id: str
+    title: str
+    criteria: tuple[Criterion, ...] = ()
+
+
+def parse_requirements(text: str) -> list[Requirement]:
+    """Requirements in the order of the text, each with the criteria whose number begins with its own."""
+    criteria: dict[str, list[Criterion]] = {}
+    for match in _CRITERION.finditer(text):
+        requirement, number, words = match.groups()
+        criteria.setdefault(requirement, []).append(Criterion(f"AC{requirement}.{number}", words))
+    return [
+        Requirement(f"R{match.group(1)}", match.group(2), tuple(criteria.get(match.group(1), ())))
+        for match in _REQUIREMENT.finditer(text)
+    ]
+
+
+def tests_naming_criteria(files: Mapping[str, str]) -> dict[str, list[str]]:
+    """For each criterion id the tests that name it, as `tests/test_x.py::test_name`, in path order."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(files):
+        starts = list(_FUNCTION.finditer(files[path]))
+        for index, start in enumerate(starts):
+            end = starts[index + 1].start() if index + 1 < len(starts) else len(files[path])
+            body = files[path][start.start() : end]
+            for number in dict.fromkeys(f"AC{a}.{b}" for a, b in _MENTION.findall(body)):
+                found.setdefault(number, []).append(f"{path}::{start.group(1)}")
+    return found

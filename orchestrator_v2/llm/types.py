@@ -1,0 +1,63 @@
+"""The words of the model layer: messages, options, configuration, completions.
+
+How they travel is each provider's file; who may call whom is `factory.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from orchestrator_v2.core.records import Provenance
+from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.core.usage import NO_USAGE, Usage
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One turn. `stable` marks the end of a prefix that later calls repeat, for the provider's prompt cache."""
+
+    role: Literal["user", "assistant"]
+    content: str
+    stable: bool = False
+
+
+class InvokeOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one call asks for. `max_tokens` is always sent; `timeout` is in seconds for the whole call.
+
+    `response_schema` is a JSON Schema that the answer must fit, by the provider's own means where it has them.
+    """
+
+    max_tokens: int = 16_000
+    system_prompt: str = ""
+    temperature: float | None = None
+    stop_sequences: tuple[str, ...] = ()
+    response_schema: dict[str, Any] | None = None
+    timeout: float | None = None
+
+
+class LLMConfig(msgspec.Struct, frozen=True):
+    """Which model, by whom, with which key. The key is a `Secret` and this class is never serialised."""
+
+    provider: str
+    model: str
+    credential: Secret | None = None
+    base_url: str = ""
+    credential_kind: Literal["api_key", "oauth_token"] = "api_key"
+
+
+class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model's whole answer. `finish_reason` is one of stop, length, refusal, tool_use; `latency` in seconds."""
+
+    text: str
+    finish_reason: str = "stop"
+    usage: Usage = NO_USAGE
+    provenance: Provenance = Provenance("real")
+    request_id: str = ""
+    latency: float = 0.0
+    attempts: int = 1
+
+    @property
+    def cost(self) -> int | None:
+        """Nano-dollars; None when the model's price is unknown."""
+        return self.usage.cost
