@@ -166,9 +166,16 @@ class UnknownPriceError(BudgetError):
 
 
 class ProviderError(OrchestratorError):
-    """A model provider's fault; `status` is the HTTP status where there was one."""
+    """A model provider's fault; `status` is the HTTP status where there was one.
+
+    `unbilled` is True where the provider surely charged nothing, `final` where it asked not to be sent this again;
+    `retry_after` is in seconds where it named a time to wait.
+    """
 
     code, http_status = "provider", 502
+    unbilled: bool = False
+    final: bool = False
+    retry_after: float | None = None
 
     def __init__(self, what: str, why: str = "", do: str = "", *, status: int | None = None) -> None:
         super().__init__(what, why, do)

@@ -18,7 +18,7 @@ class _Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", 
     """Base of all events; the tag is the class name."""
 
 
-class RunStarted(_Event):
+class RunStarted(_Event, frozen=True):
     """Everything that must not change while the run goes on.
 
     `mode` is simulated or real; `brief` is the hash of the brief's blob; `budget` is in nano-dollars (None: no
@@ -42,14 +42,14 @@ class RunStarted(_Event):
     forked_from: str = ""
 
 
-class TaskStarted(_Event):
+class TaskStarted(_Event, frozen=True):
     phase: str
     agent: str = ""
     round: int = 1
     attempt: int = 1
 
 
-class TaskCompleted(_Event):
+class TaskCompleted(_Event, frozen=True):
     """An agent's work on a phase, with what the engine measured of it.
 
     `gate`: `passed`, `failed` (see `reasons`) or `waiting` (for a review of `reviewed`, the content hash).
@@ -70,7 +70,7 @@ class TaskCompleted(_Event):
     notes: tuple[str, ...] = ()
 
 
-class TaskFailed(_Event):
+class TaskFailed(_Event, frozen=True):
     """The task stopped on an error; `parks_as` is the status that the run takes (empty: the phase has failed)."""
 
     phase: str
@@ -85,7 +85,7 @@ class TaskFailed(_Event):
     usage: Usage = NO_USAGE
 
 
-class PhaseReopened(_Event):
+class PhaseReopened(_Event, frozen=True):
     """The phase, and all that stands on it, will be done again; `feedback` goes into its prompt."""
 
     phase: str
@@ -94,12 +94,12 @@ class PhaseReopened(_Event):
     resets: tuple[str, ...] = ()
 
 
-class PhaseSkipped(_Event):
+class PhaseSkipped(_Event, frozen=True):
     phase: str
     reason: str
 
 
-class ReviewDecided(_Event):
+class ReviewDecided(_Event, frozen=True):
     """A decision, bound to the content hash that was seen."""
 
     phase: str
@@ -109,14 +109,14 @@ class ReviewDecided(_Event):
     reason: str = ""
 
 
-class ArtifactReplaced(_Event):
+class ArtifactReplaced(_Event, frozen=True):
     """A human put another content in an artifact's place (fork, rollback, edit); `phase` keeps owning it."""
 
     phase: str
     artifact: Artifact
 
 
-class RunParked(_Event):
+class RunParked(_Event, frozen=True):
     """The run stands still in `status` and says what it waits for; `resume_at` is in epoch seconds."""
 
     status: str
@@ -126,31 +126,31 @@ class RunParked(_Event):
     resume_at: float | None = None
 
 
-class RunResumed(_Event):
+class RunResumed(_Event, frozen=True):
     by: str = ""
     budget: int | None = None
     reset: tuple[str, ...] = ()
 
 
-class RunRolledBack(_Event):
+class RunRolledBack(_Event, frozen=True):
     """`phase` and all that stands on it were put back to pending; what they had made stays in the history."""
 
     phase: str
     resets: tuple[str, ...] = ()
 
 
-class RunCompleted(_Event):
+class RunCompleted(_Event, frozen=True):
     tree: str = ""
 
 
-class RunFailed(_Event):
+class RunFailed(_Event, frozen=True):
     code: str
     what: str
     why: str = ""
     do: str = ""
 
 
-class RunCancelled(_Event):
+class RunCancelled(_Event, frozen=True):
     by: str = ""
 
 

@@ -1,0 +1,38 @@
+"""The settings as rows for people, secrets masked. How a table is drawn is `cli/render.py`."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from orchestrator_v2.config.loader import FIELDS, KEY_VARIABLES, LoadedSettings
+from orchestrator_v2.core.secrets import Secret, redact
+
+_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):([^@\s]*)@")
+
+
+def rows(loaded: LoadedSettings) -> list[tuple[str, str, str]]:
+    """(name, value, source) for every setting and every key variable; a key shows its last four characters."""
+    settings = [(name, _shown(_value(loaded, name)), loaded.sources[name]) for name in FIELDS]
+    keys = [
+        (name, f"…{loaded.keys[name].last_four}" if name in loaded.keys else "", loaded.sources.get(name, "not set"))
+        for name in KEY_VARIABLES
+    ]
+    return settings + keys
+
+
+def live_secrets(loaded: LoadedSettings) -> list[Secret]:
+    """What no log may show: the keys, and the passwords that stand in addresses, as written and decoded."""
+    addresses = (loaded.settings.database_url, loaded.settings.base_url)
+    written = [match[2] for address in addresses for match in _PASSWORD.finditer(address) if match[2]]
+    passwords = dict.fromkeys(form for password in written for form in (password, unquote(password)))
+    return [*loaded.keys.values(), *map(Secret, passwords)]
+
+
+def _value(loaded: LoadedSettings, name: str) -> object:
+    return loaded.settings.database if name == "database_url" else getattr(loaded.settings, name)
+
+
+def _shown(value: object) -> str:
+    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return redact(_PASSWORD.sub(r"\1:[redacted]@", text))

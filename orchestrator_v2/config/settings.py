@@ -1,0 +1,48 @@
+"""What can be set, each with its default, limits and one sentence: plain data that is cheap to import.
+
+Where values come from, and which wins, is `loader.py`; what a setting means is known to who uses it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Mode = Literal["auto", "simulated", "real"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are in seconds, money is in US dollars, paths are absolute once loaded."""
+
+    data_dir: Annotated[Path, Meta(description="Where runs are kept. Empty: the XDG data home, in `orchestrator`.")]
+    database_url: Annotated[
+        str, Meta(description="sqlite:/// or postgresql:// address of the journal. Empty: SQLite in data_dir.")
+    ] = ""
+    mode: Annotated[Mode, Meta(description="simulated, real, or auto: real where a key is found.")] = "simulated"
+    provider: Annotated[str, Meta(min_length=1, description="The provider of real mode.")] = "anthropic"
+    model: Annotated[str, Meta(description="The model. Empty: the provider's default.")] = ""
+    base_url: Annotated[str, Meta(description="A server that speaks the provider's protocol. Empty: its own.")] = ""
+    budget_usd: Annotated[float | None, Meta(ge=0, description="The ceiling of a run's cost. Empty: none.")] = None
+    parallelism: Annotated[int, Meta(ge=1, le=256, description="How many tasks of a run go on at once.")] = 4
+    retry_max_attempts: Annotated[int, Meta(ge=1, le=20, description="Tries of a model call, the first included.")] = 3
+    retry_initial: Annotated[float, Meta(ge=0, le=600, description="The first wait between two tries.")] = 2.0
+    retry_factor: Annotated[float, Meta(ge=1, le=10, description="What each further wait is multiplied by.")] = 2.0
+    retry_max_delay: Annotated[float, Meta(ge=0, le=3600, description="The longest wait between two tries.")] = 60.0
+    durability: Annotated[
+        Literal["full", "normal"],
+        Meta(description="full: a committed step outlives a power cut; normal: only the process's own end."),
+    ] = "full"
+    sandbox_timeout: Annotated[float, Meta(gt=0, le=3600, description="Wall clock of one sandboxed command.")] = 120.0
+    prompts_dir: Annotated[Path | None, Meta(description="A folder whose templates win over the built-in ones.")] = None
+    log_level: Annotated[LogLevel, Meta(description="debug, info, warning or error.")] = "warning"
+    log_dir: Annotated[Path | None, Meta(description="Where a log file is written. Empty: standard error only.")] = None
+    log_prompts: Annotated[bool, Meta(description="Whether prompts and answers are logged, redacted.")] = False
+
+    @property
+    def database(self) -> str:
+        """The address of the journal, worked out: `database_url`, or SQLite in `data_dir`."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'orchestrator.db'}"

@@ -1,0 +1,59 @@
+"""The error tree drawn in `core/errors.py` is the one that exists, and machines can tell its classes apart."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+from orchestrator_v2.core import errors
+from orchestrator_v2.core.errors import OrchestratorError
+
+_BRANCH = re.compile(r"^(?P<indent>(?:│   |    )*)(?:├── |└── )?(?P<name>\w+Error)\b")
+
+
+def drawn() -> dict[str, str]:
+    """Class name to parent name, as the docstring draws them."""
+    parents: dict[str, str] = {}
+    path: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        match = _BRANCH.match(line.removeprefix("    "))
+        if match:
+            depth = 1 + len(match["indent"]) // 4 if "── " in line else 0
+            path = [*path[:depth], match["name"]]
+            parents[match["name"]] = path[-2] if len(path) > 1 else "Exception"
+    return parents
+
+
+def real() -> dict[str, type[OrchestratorError]]:
+    return {
+        name: value
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and issubclass(value, BaseException) and value.__module__ == errors.__name__
+    }
+
+
+def test_the_drawing_lists_exactly_the_classes_that_exist() -> None:
+    """Who reads the docstring of errors.py knows every error and its parent."""
+    existing = {name: value.__bases__[0].__name__ for name, value in real().items()}
+    assert drawn() == existing
+    assert len(existing) > 30
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    """A machine that switches on `code` never confuses two errors, and no class inherits its parent's code."""
+    classes = real()
+    assert all("code" in vars(value) for value in classes.values())
+    assert len({value.code for value in classes.values()}) == len(classes)
+
+
+def test_every_error_is_shown_as_what_why_and_do() -> None:
+    """The text of an error is its three sentences; an absent one leaves no gap."""
+    assert str(OrchestratorError("It broke.", "Rust.", "Oil it.")) == "It broke. Rust. Oil it."
+    assert str(OrchestratorError("It broke.", do="Oil it.")) == "It broke. Oil it."
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_and_the_valid_ones() -> None:
+    """A typing mistake costs the user one look: the error names the near match and the list."""
+    error = errors.UnknownNameError("agent", "architct", ["qa", "architect"])
+    assert str(error) == "There is no agent named 'architct'. Valid: architect, qa. Did you mean 'architect'?"
+    assert error.exit_code == 3

@@ -1,0 +1,208 @@
+"""Settings are found where they should be, the right place wins, and mistakes are all named at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator_v2.config.display import live_secrets, rows
+from orchestrator_v2.config.loader import FIELDS, KEY_VARIABLES, LoadedSettings, load_settings, user_config_path
+from orchestrator_v2.config.settings import Settings
+from orchestrator_v2.core.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[2] / ".env.example"
+KEY = "sk-ant-planted-0123456789abcdef"
+
+
+class Machine:
+    """A home and a folder of one's own; `load` reads the settings of a process that starts there."""
+
+    def __init__(self, root: Path) -> None:
+        self.home, self.cwd = root / "home", root / "work"
+        self.home.mkdir()
+        self.cwd.mkdir()
+
+    def user_file(self, text: str) -> None:
+        path = user_config_path({}, self.home)
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+
+    def dotenv(self, text: str) -> None:
+        (self.cwd / ".env").write_text(text)
+
+    def load(self, overrides: dict[str, object] | None = None, **environ: str) -> LoadedSettings:
+        return load_settings(overrides or {}, environ, self.cwd, self.home)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_without_any_setting_the_defaults_hold(machine: Machine) -> None:
+    """A fresh machine works simulated, in the XDG data home, with every source named `default`."""
+    loaded = machine.load()
+    assert loaded.settings == Settings(data_dir=machine.home / ".local/share/orchestrator")
+    assert loaded.settings.mode == "simulated"
+    assert loaded.settings.database == f"sqlite:///{machine.home}/.local/share/orchestrator/orchestrator.db"
+    assert set(loaded.sources.values()) == {"default"}
+
+
+def test_each_place_wins_over_the_one_below(machine: Machine) -> None:
+    """Flag over environment over .env over user file over default, and the source says which it was."""
+    machine.user_file('parallelism = 1\nprovider = "file"\nmodel = "file"\nbase_url = "http://file"\n')
+    machine.dotenv("ORCHESTRATOR_PROVIDER=dotenv\nORCHESTRATOR_MODEL=dotenv\nORCHESTRATOR_BASE_URL=http://dotenv\n")
+    loaded = machine.load(
+        {"base_url": "http://flag", "mode": None}, ORCHESTRATOR_MODEL="env", ORCHESTRATOR_BASE_URL="http://env"
+    )
+    assert (loaded.settings.parallelism, loaded.sources["parallelism"]) == (1, "config file")
+    assert (loaded.settings.provider, loaded.sources["provider"]) == ("dotenv", ".env")
+    assert (loaded.settings.model, loaded.sources["model"]) == ("env", "environment")
+    assert (loaded.settings.base_url, loaded.sources["base_url"]) == ("http://flag", "flag")
+    assert (loaded.settings.mode, loaded.sources["mode"]) == ("simulated", "default")
+
+
+def test_text_becomes_the_right_type(machine: Machine) -> None:
+    """What an environment can only say in text arrives as numbers, booleans and absolute paths."""
+    settings = machine.load(
+        ORCHESTRATOR_BUDGET_USD="2.50",
+        ORCHESTRATOR_LOG_PROMPTS="true",
+        ORCHESTRATOR_LOG_DIR="logs",
+        ORCHESTRATOR_PROMPTS_DIR="~/prompts",
+        ORCHESTRATOR_DATA_DIR="/var/lib/x",
+        ORCHESTRATOR_PARALLELISM="8",
+    ).settings
+    assert settings.budget_usd == 2.5
+    assert settings.log_prompts is True
+    assert settings.log_dir == machine.cwd / "logs"
+    assert settings.prompts_dir == machine.home / "prompts"
+    assert settings.data_dir == Path("/var/lib/x")
+    assert settings.parallelism == 8
+
+
+def test_only_the_environment_that_was_given_is_read(machine: Machine) -> None:
+    """A variable of the real process does not slip in beside the one that was passed."""
+    code = (
+        "from pathlib import Path; from orchestrator_v2.config.loader import load_settings; import sys;"
+        "loaded = load_settings({'parallelism': 2}, {}, Path(sys.argv[1]), Path(sys.argv[1]));"
+        "print(loaded.settings.model, loaded.settings.parallelism)"
+    )
+    environ = dict(os.environ, ORCHESTRATOR_MODEL="leaked", MODEL="leaked", ORCHESTRATOR_PARALLELISM="9")
+    command = [sys.executable, "-c", code, str(machine.cwd)]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2"]
+
+
+def test_xdg_folders_are_obeyed_when_absolute(machine: Machine, tmp_path: Path) -> None:
+    """XDG_DATA_HOME and XDG_CONFIG_HOME move the files; relative values are ignored, as the standard says."""
+    moved = tmp_path / "moved"
+    (moved / "orchestrator").mkdir(parents=True)
+    (moved / "orchestrator" / "config.toml").write_text("parallelism = 7\n")
+    loaded = machine.load(XDG_DATA_HOME=str(moved), XDG_CONFIG_HOME=str(moved))
+    assert loaded.settings.data_dir == moved / "orchestrator"
+    assert loaded.settings.parallelism == 7
+    assert machine.load(XDG_DATA_HOME="data").settings.data_dir == machine.home / ".local/share/orchestrator"
+
+
+def test_all_mistakes_are_named_at_once_with_place_and_nearest_name(machine: Machine) -> None:
+    """One look is enough to correct a configuration: every bad value and every unknown name is in the error."""
+    machine.user_file("paralelism = 3\nretry_factor = 0.5\n")
+    machine.dotenv("ORCHESTRATOR_MODUS=real\nORCHESTRATOR_DURABILITY=maybe\n")
+    with pytest.raises(ConfigError) as caught:
+        machine.load({"parallelism": 0}, ORCHESTRATOR_BUDGET_USD="nan", ORCHESTRATOR_LOG_PROMPTS="perhaps")
+    error = caught.value
+    assert error.what == "The configuration has 7 problems."
+    for words in (
+        "paralelism (config file): there is no such setting, the nearest is parallelism",
+        "ORCHESTRATOR_MODUS (.env): there is no such setting, the nearest is ORCHESTRATOR_MODE",
+        "parallelism (flag): input should be greater than or equal to 1, but it is '0'",
+        "budget_usd (environment): input should be a finite number",
+        "durability (.env): input should be 'full' or 'normal', but it is 'maybe'",
+        "retry_factor (config file): input should be greater than or equal to 1",
+        "log_prompts (environment): input should be a valid boolean",
+    ):
+        assert words in error.why
+    assert error.do
+    assert error.exit_code == 3
+
+
+def test_a_key_in_the_wrong_place_is_not_repeated_in_the_error(machine: Machine) -> None:
+    """A key pasted into another variable does not reach the terminal."""
+    with pytest.raises(ConfigError) as caught:
+        machine.load(ORCHESTRATOR_MODE=KEY)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"model = \n", b"\xff\xfe=", b"[[["])
+def test_a_broken_user_file_is_an_error_that_names_it(machine: Machine, content: bytes) -> None:
+    """A file that cannot be read is never skipped in silence."""
+    machine.user_file("")
+    user_config_path({}, machine.home).write_bytes(content)
+    with pytest.raises(ConfigError, match=r"config\.toml cannot be read"):
+        machine.load()
+
+
+def test_a_dotenv_that_is_no_text_is_an_error_and_a_folder_of_that_name_is_not(machine: Machine) -> None:
+    """A binary .env is named; a virtual environment called .env is none of our business."""
+    (machine.cwd / ".env").write_bytes(b"A=\xff\xfe\n")
+    with pytest.raises(ConfigError, match=r"\.env cannot be read"):
+        machine.load()
+    (machine.cwd / ".env").unlink()
+    (machine.cwd / ".env").mkdir()
+    assert machine.load().settings.mode == "simulated"
+
+
+def test_dotenv_values_are_taken_as_written(machine: Machine) -> None:
+    """`${VAR}` in a .env is not filled from the process's environment."""
+    machine.dotenv("ORCHESTRATOR_MODEL=${HOME}\n")
+    assert machine.load().settings.model == "${HOME}"
+
+
+def test_keys_are_secrets_with_a_source_and_are_never_shown(machine: Machine) -> None:
+    """Keys come from environment or .env, and appear in no repr, row or dump of the loaded settings."""
+    machine.dotenv(f"ANTHROPIC_API_KEY=sk-ant-from-the-file-000\nCLAUDE_CODE_OAUTH_TOKEN={KEY}\n")
+    loaded = machine.load({"database_url": "postgresql://me:hunter%402@db/x"}, ANTHROPIC_API_KEY=KEY + "-env")
+    assert loaded.keys["ANTHROPIC_API_KEY"].reveal() == KEY + "-env"
+    assert loaded.sources["ANTHROPIC_API_KEY"] == "environment"
+    assert loaded.sources["CLAUDE_CODE_OAUTH_TOKEN"] == ".env"
+    assert KEY not in repr(loaded)
+    assert KEY not in str(rows(loaded))
+    assert "hunter" not in str(rows(loaded))
+    assert {secret.reveal() for secret in live_secrets(loaded)} == {KEY, KEY + "-env", "hunter%402", "hunter@2"}
+
+
+def test_rows_name_every_setting_and_key_once(machine: Machine) -> None:
+    """`config show` leaves nothing out: each field and each key variable has a row with its source."""
+    names = [name for name, _, _ in rows(machine.load(ANTHROPIC_API_KEY=KEY))]
+    assert names == [*FIELDS, *KEY_VARIABLES]
+    shown = {name: (value, source) for name, value, source in rows(machine.load(ANTHROPIC_API_KEY=KEY))}
+    assert shown["ANTHROPIC_API_KEY"] == ("…cdef", "environment")
+    assert shown["CLAUDE_CODE_OAUTH_TOKEN"] == ("", "not set")
+    assert shown["log_prompts"] == ("false", "default")
+
+
+def test_the_example_names_everything_and_changes_nothing(machine: Machine) -> None:
+    """Every field and key stands in .env.example, and a copy of it gives exactly the defaults."""
+    text = EXAMPLE.read_text()
+    named = [line.partition("=")[0] for line in text.splitlines() if line and not line.startswith("#")]
+    assert sorted(named) == sorted([*(f"ORCHESTRATOR_{field.upper()}" for field in FIELDS), *KEY_VARIABLES])
+    defaults = machine.load().settings
+    machine.dotenv(text)
+    loaded = machine.load()
+    assert loaded.settings == defaults
+    assert loaded.keys == {}
+    assert ".env" in loaded.sources.values()
+
+
+def test_nothing_heavy_is_imported_while_nothing_is_set() -> None:
+    """A process without settings does not pay for pydantic."""
+    code = (
+        "import sys; from pathlib import Path; from orchestrator_v2.config.loader import load_settings;"
+        "load_settings({}, {}, Path('/nowhere'), Path('/nowhere')); print('pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
