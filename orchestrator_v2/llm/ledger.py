@@ -39,8 +39,8 @@ class CallRow(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class CallLedger(Protocol):
-    """The calls of one run; the run and its claim are bound in when the ledger is opened."""
+class RecordedAnswers(Protocol):
+    """The reading half of a ledger: all that a replay needs."""
 
     async def find(self, key: str, request_hash: str) -> Completion | None:
         """The recorded answer of that call.
@@ -48,6 +48,10 @@ class CallLedger(Protocol):
         Raises `CallConflictError` when the key is recorded with another hash.
         """
         ...
+
+
+class CallLedger(RecordedAnswers, Protocol):
+    """The calls of one run; the run and its claim are bound in when the ledger is opened."""
 
     async def begin(self, intent: CallIntent) -> int:
         """Commits the intent and its reservation, and gives its id; nothing may be sent before this returns.

@@ -37,17 +37,30 @@ class InvokeOptions(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LLMConfig(msgspec.Struct, frozen=True):
-    """Which model, by whom, with which key. The key is a `Secret` and this class is never serialised."""
+    """Which model, by whom, with which key. The key is a `Secret` and this class is never serialised.
+
+    `spare_credential` is an API key that is used once the provider has refused `credential`, an OAuth token.
+    """
 
     provider: str
     model: str
     credential: Secret | None = None
     base_url: str = ""
     credential_kind: Literal["api_key", "oauth_token"] = "api_key"
+    spare_credential: Secret | None = None
+
+
+# The note of an answer that was cut by the window itself, where a larger max_tokens would not help.
+WINDOW_FULL = "The model's window is full."
 
 
 class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A model's whole answer. `finish_reason` is one of stop, length, refusal, tool_use; `latency` in seconds."""
+    """A model's whole answer. `finish_reason` is one of stop, length, refusal, tool_use; `latency` in seconds.
+
+    `recorded` is True for an answer that came from the ledger and was not sent again. `notes` say in plain words
+    what the caller should know of it; `unsettled` names models (`provider/model`) that failed on the way to this
+    answer and may have charged for it all the same.
+    """
 
     text: str
     finish_reason: str = "stop"
@@ -56,6 +69,9 @@ class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
     request_id: str = ""
     latency: float = 0.0
     attempts: int = 1
+    recorded: bool = False
+    notes: tuple[str, ...] = ()
+    unsettled: tuple[str, ...] = ()
 
     @property
     def cost(self) -> int | None:

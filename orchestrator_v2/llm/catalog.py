@@ -1,0 +1,114 @@
+"""Which models there are: names, aliases, lifecycle, window, what each honours; the data is `catalog.json`.
+
+What they cost is `prices.py`. This is a registry, not an allow-list: behind a base_url any name passes.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from importlib import resources
+
+import msgspec
+
+from orchestrator_v2.core.errors import ConfigError, UnknownNameError
+from orchestrator_v2.llm.prices import FREE, PriceRow
+from orchestrator_v2.llm.tokens import NEWER_CLAUDE
+
+
+class ModelRow(msgspec.Struct, frozen=True):
+    """A model as the data file has it; `retires` is a date (YYYY-MM-DD), `tokenizer` a factor on token estimates."""
+
+    window: int | None = None
+    max_output: int | None = None
+    sampling: bool = False
+    json_schema: bool = True
+    tokenizer: float = NEWER_CLAUDE
+    retires: str = ""
+    successor: str = ""
+
+
+class ProviderRow(msgspec.Struct, frozen=True):
+    """A provider as the data file has it. `open`: any model name passes. `free`: its calls cost 0."""
+
+    default: str = ""
+    base_url: str = ""
+    aliases: dict[str, str] = {}
+    models: dict[str, ModelRow] = {}
+    open: bool = False
+    free: bool = False
+
+
+# An unknown model behind somebody's base_url: the older wire, which all compatible servers speak.
+_PASSED_THROUGH = ModelRow(sampling=True, json_schema=False)
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """A resolved model: `base_url` is where it is reached, `own_base_url` whether that is not the vendor's own server.
+
+    `price` is None while it is unknown.
+    """
+
+    provider: str
+    name: str
+    facts: ModelRow
+    base_url: str
+    own_base_url: bool = False
+    price: PriceRow | None = None
+
+
+@functools.cache
+def load_catalog() -> dict[str, ProviderRow]:
+    content = resources.files("orchestrator_v2.llm").joinpath("catalog.json").read_bytes()
+    return msgspec.json.decode(content, type=dict[str, ProviderRow])
+
+
+def resolve_model(provider: str, name: str, *, now: float, base_url: str = "") -> ModelInfo:
+    """The model of that name or alias; an empty name is the provider's default. `now` is in epoch seconds.
+
+    Raises `UnknownNameError` with near matches for a name the provider does not have, and `ConfigError` naming the
+    successor for a model that is retired. With an own `base_url` neither: what is served there is not ours to know.
+    """
+    row = load_catalog().get(provider, ProviderRow(open=True))
+    wanted = row.aliases.get(name, name) or row.default
+    facts = row.models.get(wanted)
+    passes = bool(base_url) or row.open
+    if facts is None and not (passes and wanted):
+        valid = [*row.aliases, *(model for model, f in row.models.items() if not is_retired(f, now))]
+        raise UnknownNameError(f"{provider} model", name, valid, f"Use '{row.default}'." if row.default else "")
+    if facts is not None and is_retired(facts, now) and not passes:
+        raise ConfigError(
+            f"The model '{wanted}' is retired since {facts.retires}.",
+            "The provider does not serve it any more.",
+            f"Use '{facts.successor}'.",
+        )
+    return ModelInfo(
+        provider=provider,
+        name=wanted,
+        facts=facts or _PASSED_THROUGH,
+        base_url=base_url or row.base_url,
+        own_base_url=bool(base_url) and base_url != row.base_url,
+        price=FREE if row.free else None,
+    )
+
+
+def is_retired(facts: ModelRow, now: float) -> bool:
+    return bool(facts.retires) and facts.retires <= _date(now)
+
+
+def lifecycle_note(info: ModelInfo, now: float) -> str:
+    """A warning for a model that will be gone, empty for the others."""
+    if not info.facts.retires or info.own_base_url or is_retired(info.facts, now):
+        return ""
+    return f"The model '{info.name}' retires on {info.facts.retires}; its successor is '{info.facts.successor}'."
+
+
+def list_models(provider: str, now: float) -> list[str]:
+    """Names that may be used at `now`, the default first."""
+    row = load_catalog().get(provider, ProviderRow())
+    names = [name for name, facts in row.models.items() if not is_retired(facts, now)]
+    return sorted(names, key=lambda name: name != row.default)
+
+
+def _date(now: float) -> str:
+    return datetime.datetime.fromtimestamp(now, datetime.UTC).date().isoformat()

@@ -1,0 +1,241 @@
+"""What a provider's answer or exception means in this project's errors: tables, and the few functions that read them.
+
+When a failed call is sent again is `retry.py`; the classes themselves are `core/errors.py`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from orchestrator_v2.core.errors import (
+    AuthenticationError,
+    BadGatewayError,
+    OrchestratorError,
+    ProviderError,
+    ProviderUnavailableError,
+    QuotaExhaustedError,
+    RateLimitedError,
+    RequestRejectedError,
+    StreamTruncatedError,
+)
+from orchestrator_v2.core.secrets import Secret, redact
+
+E = TypeVar("E", bound=ProviderError)
+
+REASON_CAP = 500
+
+_BY_STATUS: Mapping[int, type[ProviderError]] = {
+    401: AuthenticationError,
+    402: QuotaExhaustedError,
+    403: AuthenticationError,
+    408: ProviderUnavailableError,
+    409: ProviderUnavailableError,
+    425: ProviderUnavailableError,
+    429: RateLimitedError,
+}
+_BY_CLASS: Mapping[int, type[ProviderError]] = {
+    2: BadGatewayError,
+    3: RequestRejectedError,
+    4: RequestRejectedError,
+    5: ProviderUnavailableError,
+}
+
+# What an error event inside a stream, whose status was 200, would have had as its status.
+STATUS_OF_TYPE: Mapping[str, int] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "timeout_error": 408,
+    "conflict_error": 409,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "overloaded_error": 529,
+}
+
+# An account that is out of money says so under 400, 403 or 429, by code or in words.
+_QUOTA_WORDS = (
+    "spend limit",
+    "spending limit",
+    "spend_limit",
+    "credit balance",
+    "insufficient_quota",
+    "insufficient balance",
+    "billing_hard_limit",
+    "usage limits",
+)
+_QUOTA_STATUSES = frozenset({400, 403, 429})
+
+_ADVICE: Mapping[type[ProviderError], tuple[str, str]] = {
+    RateLimitedError: ("The provider asks for a pause.", "Wait, or lower the parallelism."),
+    QuotaExhaustedError: ("The account has no money or quota left.", "Raise the limit at the provider, then resume."),
+    AuthenticationError: ("The provider refused the key.", "Check the key and what it is allowed to do, then resume."),
+    RequestRejectedError: ("The provider rejected the request.", "Check the model's name and the base_url."),
+    ProviderUnavailableError: ("The provider is not available.", "Resume later."),
+    BadGatewayError: ("The provider answered with something that is no answer.", "Check the base_url, then resume."),
+    StreamTruncatedError: ("The answer broke off before its end.", "Resume: the call will be sent again."),
+}
+
+# Vendors' exceptions by class name, so that no SDK is imported here: the class, and whether surely nothing was billed.
+_BY_EXCEPTION: Mapping[str, tuple[type[ProviderError], bool]] = {
+    "ConnectError": (ProviderUnavailableError, True),
+    "ConnectTimeout": (ProviderUnavailableError, True),
+    "PoolTimeout": (ProviderUnavailableError, True),
+    "UnsupportedProtocol": (RequestRejectedError, True),
+    "InvalidURL": (RequestRejectedError, True),
+    "LocalProtocolError": (RequestRejectedError, True),
+    "UnicodeEncodeError": (RequestRejectedError, True),
+    "DecodingError": (BadGatewayError, False),
+    "TimeoutException": (ProviderUnavailableError, False),
+    "TimeoutError": (ProviderUnavailableError, False),
+    "TransportError": (ProviderUnavailableError, False),
+    "ConnectionError": (ProviderUnavailableError, False),
+    "OSError": (ProviderUnavailableError, False),
+    "AnthropicError": (RequestRejectedError, False),
+    "ValueError": (RequestRejectedError, False),
+    "TypeError": (RequestRejectedError, False),
+}
+# Vendors' own words for whatever went wrong below them: the cause inside says more.
+_SHELLS = frozenset({"APIConnectionError", "APITimeoutError"})
+# By exact class: the subclasses are about waiting and hanging up, and stand in the chain of any timeout over TLS.
+_TLS_FAILURES = frozenset({"SSLError", "SSLCertVerificationError"})
+_UNBILLED_STATUSES = frozenset({529})
+
+
+def make_error(kind: type[E], reason: str, *, status: int | None = None, unbilled: bool = False) -> E:
+    """An error of that class with its usual words; `reason` must be redacted already."""
+    what, do = _ADVICE.get(kind, ("The model call failed.", ""))
+    error = kind(what, reason[:REASON_CAP], do, status=status)
+    error.unbilled = unbilled
+    return error
+
+
+def from_status(
+    status: int,
+    body: object,
+    headers: Mapping[str, str] | None = None,
+    *,
+    secrets: Iterable[Secret] = (),
+    now: float = 0.0,
+    in_stream: bool = False,
+) -> ProviderError:
+    """The error for an HTTP answer that is no success; `now` (epoch seconds) is what a Retry-After date counts from.
+
+    `in_stream` marks an error event after a 200: something may have been billed before it.
+    """
+    headers = headers or {}
+    text = redact(_body_text(body), secrets)
+    kind = _kind_of(status, text)
+    error = make_error(kind, f"HTTP {status}: {text}" if text else f"HTTP {status}.", status=status)
+    error.retry_after = retry_after(headers, now)
+    error.unbilled = not in_stream and (status < 500 or status in _UNBILLED_STATUSES) and status // 100 != 2
+    error.final = headers.get("x-should-retry", "").strip().lower() == "false"
+    return error
+
+
+def from_exception(exc: BaseException, *, secrets: Iterable[Secret] = ()) -> ProviderError:
+    """The error for a vendor's or the transport's exception that carries no HTTP answer."""
+    for cause in _causes(exc):
+        if isinstance(cause, ProviderError):
+            return cause
+    kind, unbilled = _exception_kind(exc)
+    text = redact("; ".join(_describe(cause) for cause in _causes(exc)), secrets)
+    return make_error(kind, text, unbilled=unbilled)
+
+
+def unsettled_charge(error: BaseException, reserved: int | None) -> int | None:
+    """What a failed call may have cost: 0 where surely nothing was billed, else its whole reservation."""
+    if isinstance(error, ProviderError):
+        return 0 if error.unbilled else reserved
+    return 0 if isinstance(error, OrchestratorError) else reserved
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait by `retry-after-ms` or `Retry-After` (seconds or an HTTP date); None without a valid one."""
+    millis = _number(headers.get("retry-after-ms", ""))
+    if millis is not None:
+        return max(0.0, millis / 1000)
+    value = headers.get("retry-after", "").strip()
+    seconds = _number(value)
+    if seconds is not None:
+        return max(0.0, seconds)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return max(0.0, moment.timestamp() - now)
+
+
+def _number(value: str) -> float | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def _kind_of(status: int, text: str) -> type[ProviderError]:
+    lowered = text.lower()
+    if status in _QUOTA_STATUSES and any(word in lowered for word in _QUOTA_WORDS):
+        return QuotaExhaustedError
+    return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, ProviderUnavailableError)
+
+
+def _exception_kind(exc: BaseException) -> tuple[type[ProviderError], bool]:
+    chain = [{base.__name__ for base in type(cause).__mro__} for cause in _causes(exc)]
+    is_tls = any(type(cause).__name__ in _TLS_FAILURES for cause in _causes(exc))
+    if is_tls and any("ConnectError" in names for names in chain):
+        return RequestRejectedError, True
+    for names in chain:
+        known = next((row for name, row in _BY_EXCEPTION.items() if name in names), None)
+        if known is not None and not names & _SHELLS:
+            return known
+    return ProviderUnavailableError, False
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = exc
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _describe(exc: BaseException) -> str:
+    text = str(exc).strip()
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+
+
+def _body_text(body: object) -> str:
+    """The message inside an error body, or the body itself; uncut, as half a key would escape the redactor."""
+    if isinstance(body, bytes):
+        body = body.decode("utf-8", "replace")
+    if isinstance(body, str):
+        try:
+            body = msgspec.json.decode(body)
+        except (msgspec.DecodeError, ValueError):
+            return " ".join(str(body).split())
+    return _message_in(body)
+
+
+def _message_in(body: object) -> str:
+    if not isinstance(body, dict):
+        return "" if body is None else str(body)
+    inner = body.get("error", body)
+    if not isinstance(inner, dict):
+        return str(inner)
+    parts = [inner.get("type"), inner.get("code"), inner.get("message") or inner.get("msg")]
+    details = inner.get("details")
+    if isinstance(details, dict):
+        parts.append(details.get("error_code"))
+    return ": ".join(str(part) for part in parts if part) or str(body)

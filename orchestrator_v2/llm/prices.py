@@ -1,0 +1,126 @@
+"""What tokens cost, in whole nano-dollars: price rows, where they come from, and the arithmetic.
+
+Which models there are is `catalog.py`; when a call is reserved and settled is `meter.py`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from orchestrator_v2.core.errors import ConfigError
+from orchestrator_v2.core.usage import NANO, Usage
+
+_MILLION = 1_000_000
+
+# (input tokens of the request from which it holds, nano-dollars for a million tokens), ascending.
+Tiers = tuple[tuple[int, int], ...]
+
+
+class PriceRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model's price. A tier prices the whole request whose input is over its threshold; empty tiers cost 0.
+
+    Cache rates left out (None) are the input's.
+    """
+
+    input: Tiers = ()
+    output: Tiers = ()
+    cache_read: Tiers | None = None
+    cache_write: Tiers | None = None
+
+
+FREE = PriceRow()
+
+
+def price(row: PriceRow | None, usage: Usage) -> int | None:
+    """The cost of `usage` in nano-dollars, rounded up; None when the price is unknown."""
+    if row is None:
+        return None
+    total = usage.input_tokens
+    cached = usage.cache_read_tokens + usage.cache_write_tokens
+    parts = (
+        (row.input, max(0, total - cached)),
+        (row.output, usage.output_tokens),
+        (row.input if row.cache_read is None else row.cache_read, usage.cache_read_tokens),
+        (row.input if row.cache_write is None else row.cache_write, usage.cache_write_tokens),
+    )
+    return -(-sum(_rate(tiers, total) * tokens for tiers, tokens in parts) // _MILLION)
+
+
+def worst_case(row: PriceRow | None, input_tokens: int, max_tokens: int) -> int | None:
+    """The most that a call may cost in nano-dollars: no cache hit, all written to the cache, output to the cap."""
+    if row is None:
+        return None
+    uncached = Usage(input_tokens=input_tokens, output_tokens=max_tokens)
+    written = msgspec.structs.replace(uncached, cache_write_tokens=input_tokens)
+    return max(price(row, uncached) or 0, price(row, written) or 0)
+
+
+def price_row(row: PriceRow | None) -> str:
+    """The row as text, to be pinned into a run; empty for an unknown price."""
+    return "" if row is None else msgspec.json.encode(row).decode()
+
+
+def parse_price_row(text: str) -> PriceRow | None:
+    """A pinned row back from its text. Raises `ConfigError` on text that is none."""
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text, type=PriceRow)
+    except msgspec.DecodeError as exc:
+        raise ConfigError("A pinned price cannot be read.", str(exc), "Start a new run.") from exc
+
+
+def find_price(provider: str, model: str, *, base_url: str = "", now: float) -> PriceRow | None:
+    """The price of a model at `now` (epoch seconds) from the offline table of `genai-prices`; None when unknown.
+
+    A model that the provider's own list lacks is looked up by the server's address.
+    """
+    try:
+        from genai_prices import data_snapshot
+    except ImportError:
+        return None
+    moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
+    snapshot = data_snapshot.get_snapshot()
+    for provider_id, url in ((provider, None), (None, base_url or None)):
+        if provider_id is None and url is None:
+            continue
+        try:
+            _, found = snapshot.find_provider_model(model, None, provider_id, url)
+        except LookupError:
+            continue
+        return _row_of(found.get_prices(moment))
+    return None
+
+
+def _row_of(prices: Any) -> PriceRow | None:
+    if getattr(prices, "input_mtok", None) is None or getattr(prices, "output_mtok", None) is None:
+        return None
+    cache_read, cache_write = getattr(prices, "cache_read_mtok", None), getattr(prices, "cache_write_mtok", None)
+    return PriceRow(
+        input=_tiers(prices.input_mtok),
+        output=_tiers(prices.output_mtok),
+        cache_read=None if cache_read is None else _tiers(cache_read),
+        cache_write=None if cache_write is None else _tiers(cache_write),
+    )
+
+
+def _tiers(value: Any) -> Tiers:
+    if isinstance(value, Decimal | int):
+        return ((0, _nano(value)),)
+    return ((0, _nano(value.base)), *((tier.start, _nano(tier.price)) for tier in value.tiers))
+
+
+def _nano(dollars: Decimal | int) -> int:
+    return round(dollars * NANO)
+
+
+def _rate(tiers: Tiers, total_input: int) -> int:
+    rate = tiers[0][1] if tiers else 0
+    for start, tier_rate in tiers[1:]:
+        if total_input > start:
+            rate = tier_rate
+    return rate

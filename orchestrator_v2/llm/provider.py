@@ -1,0 +1,58 @@
+"""The seam of a provider: what `LLMFactory.register_provider` takes.
+
+The ones that come with the package are in `providers/`, one wire format a file.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from orchestrator_v2.core.clock import Clock
+from orchestrator_v2.core.probe import Probe
+from orchestrator_v2.llm.base import LLMClient
+from orchestrator_v2.llm.catalog import ModelInfo
+from orchestrator_v2.llm.pool import ClientPool
+from orchestrator_v2.llm.types import LLMConfig
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """Seconds. `idle` is the longest silence while an answer comes, `total` the whole call's deadline."""
+
+    connect: float = 5.0
+    idle: float = 30.0
+    total: float = 600.0
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """What a provider needs to make a client: the model, whose key, and the factory's shared parts."""
+
+    config: LLMConfig
+    info: ModelInfo
+    pool: ClientPool
+    clock: Clock
+    probe: Probe
+    timeouts: Timeouts
+
+
+class Availability(msgspec.Struct, frozen=True):
+    """`ready` says whether a call could be sent now; `missing` says what to do where not."""
+
+    provider: str
+    ready: bool
+    missing: str = ""
+    credential_source: str = ""
+
+
+class Provider(Protocol):
+    """One vendor. It does no retry, reads no environment, knows no price."""
+
+    @property
+    def needs_credential(self) -> bool: ...
+
+    def missing_extra(self) -> str:
+        """The line that installs the SDK; empty when it is there. Nothing is imported to find out."""
+        ...
+
+    def connect(self, connection: Connection) -> LLMClient: ...
