@@ -1,1 +1,4 @@
-"""The engine: state, graph, gates, budget and the walk through them. It knows no agent, model or database, only `ports.py`."""
+"""The engine: state, graph, gates, budget and the walk through them.
+
+It knows no agent, model or database, only the protocols in `ports.py`.
+"""

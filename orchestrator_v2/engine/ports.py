@@ -12,6 +12,7 @@ import msgspec
 
 from orchestrator_v2.core.events import Recorded
 from orchestrator_v2.core.records import Receipt
+from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.state_models import ProjectState, TaskDefinition, TaskOutcome
 
 
@@ -87,8 +88,15 @@ class Journal(Protocol):
         """The run's events with seq > `after`, in order."""
         ...
 
-    async def claim(self, run_id: str, *, owner: str, lease: float) -> Claim | None:
-        """Takes the run with a new epoch if nobody holds an unexpired lease on it; None if somebody does."""
+    async def claim(self, run_id: str, *, owner: str, lease: float, seize: str = "") -> Claim | None:
+        """Takes the run with a new epoch if nobody holds an unexpired lease on it; None if somebody does.
+
+        A lease held by `seize` is taken all the same: the caller knows that this worker is gone.
+        """
+        ...
+
+    async def holder(self, run_id: str) -> str:
+        """The worker that holds an unexpired lease on the run, empty when nobody does."""
         ...
 
     async def renew(self, claim: Claim, *, lease: float) -> bool:
@@ -107,8 +115,8 @@ class Journal(Protocol):
         """Newest first; `before` is the run_no of the last row of the page before."""
         ...
 
-    async def unclaimed(self, statuses: Sequence[str], now: float) -> list[str]:
-        """Ids of runs in `statuses` with no live lease: what recovery picks up."""
+    async def in_statuses(self, statuses: Sequence[str]) -> list[str]:
+        """Ids of the runs in `statuses`, oldest first: among them is what recovery picks up."""
         ...
 
     async def blobs(self, hashes: Sequence[str]) -> dict[str, bytes]:
@@ -119,6 +127,10 @@ class Journal(Protocol):
 
     async def signals(self, run_id: str) -> list[Signal]:
         """Those not consumed yet, oldest first."""
+        ...
+
+    async def signalled(self) -> list[str]:
+        """Ids of the runs that have signals not consumed yet."""
         ...
 
     async def set_out(self, run_id: str, out: str) -> None:
@@ -145,12 +157,19 @@ class Evidence(Protocol):
         ...
 
 
+# Contents by hash.
+Reader = Callable[[Sequence[str]], Awaitable[dict[str, bytes]]]
+
+
 class RunContext(msgspec.Struct, frozen=True):
-    """What a task may know of its run, beside its own definition: state, brief, and a way to read contents."""
+    """What a task may know of its run, beside its own definition: graph, state, and a way to read contents.
+
+    The brief is the content under `state.begun.brief`.
+    """
 
     state: ProjectState
-    brief: str
-    read: Callable[[Sequence[str]], Awaitable[dict[str, bytes]]]
+    graph: PhaseGraph
+    read: Reader
     claim: Claim
 
 

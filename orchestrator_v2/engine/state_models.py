@@ -46,7 +46,10 @@ SETTLED = frozenset({PhaseStatus.DONE, PhaseStatus.SKIPPED})
 
 
 class PhaseState(msgspec.Struct, frozen=True):
-    """One phase now. `round` counts reopenings, `attempt` the tries within a round, both from 1."""
+    """One phase now. `round` counts how often it was begun anew, `attempt` the tries within a round, from 1.
+
+    `loops` counts the reopenings by a failed gate (bounded by `max_rounds`), `lost` how often its worker died.
+    """
 
     status: PhaseStatus = PhaseStatus.PENDING
     round: int = 1
@@ -60,6 +63,8 @@ class PhaseState(msgspec.Struct, frozen=True):
     feedback: str = ""
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    loops: int = 0
+    lost: int = 0
     started_at: float | None = None
     ended_at: float | None = None
 
@@ -70,8 +75,8 @@ FRESH = PhaseState()
 class ProjectState(msgspec.Struct, frozen=True):
     """A run as the fold of its events up to `seq`.
 
-    `phases` holds only those that something has happened to; the others are `FRESH`. `waits` counts for each
-    phase the needs that are not settled yet (absent: as many as the workflow says).
+    `phases` holds only those that something has happened to; the others are `FRESH`. `settled` counts the
+    phases that are done or skipped; `budget` is in nano-dollars (None: no ceiling).
     """
 
     run_id: str
@@ -81,6 +86,7 @@ class ProjectState(msgspec.Struct, frozen=True):
     phases: immutables.Map[str, PhaseState] = immutables.Map()
     settled: int = 0
     usage: Usage = NO_USAGE
+    budget: int | None = None
     stopped: str = ""
     advice: str = ""
     resume_at: float | None = None

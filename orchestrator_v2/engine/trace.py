@@ -6,13 +6,17 @@ criterion when it names its id (`AC1.1`, or `ac1_1` in a name). The report that 
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 
 import msgspec
 
-_REQUIREMENT = re.compile(r"^#{2,4}\s+R(\d+)\s*[:.\-–—]\s*(.+?)\s*$", re.MULTILINE)
-_CRITERION = re.compile(r"^\s*[-*]\s+(?:\*\*)?AC(\d+)\.(\d+)(?:\*\*)?\s*[:.\-–—]\s*(.+?)\s*$", re.MULTILINE)
+# One line a match, and no two parts that could share a blank: hostile text is read in linear time.
+_REQUIREMENT = re.compile(r"^#{2,4}[ \t]+R(\d{1,6})[ \t]*[:.\-–—][ \t]*(\S.*)$", re.MULTILINE)
+_CRITERION = re.compile(
+    r"^[ \t]{0,16}[-*][ \t]+(?:\*\*)?AC(\d{1,6})\.(\d{1,6})(?:\*\*)?[ \t]*[:.\-–—][ \t]*(\S.*)$", re.MULTILINE
+)
 _MENTION = re.compile(r"(?<![A-Za-z0-9])AC_?(\d+)[._](\d+)(?![0-9])", re.IGNORECASE)
 _FUNCTION = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+(test_\w+)", re.MULTILINE)
 
@@ -33,9 +37,9 @@ def parse_requirements(text: str) -> list[Requirement]:
     criteria: dict[str, list[Criterion]] = {}
     for match in _CRITERION.finditer(text):
         requirement, number, words = match.groups()
-        criteria.setdefault(requirement, []).append(Criterion(f"AC{requirement}.{number}", words))
+        criteria.setdefault(requirement, []).append(Criterion(f"AC{requirement}.{number}", words.rstrip()))
     return [
-        Requirement(f"R{match.group(1)}", match.group(2), tuple(criteria.get(match.group(1), ())))
+        Requirement(f"R{match.group(1)}", match.group(2).rstrip(), tuple(criteria.get(match.group(1), ())))
         for match in _REQUIREMENT.finditer(text)
     ]
 
@@ -51,3 +55,19 @@ def tests_naming_criteria(files: Mapping[str, str]) -> dict[str, list[str]]:
             for number in dict.fromkeys(f"AC{a}.{b}" for a, b in _MENTION.findall(body)):
                 found.setdefault(number, []).append(f"{path}::{start.group(1)}")
     return found
+
+
+def sources_behind(test_path: str, files: Mapping[str, str]) -> list[str]:
+    """The project's modules that a test file imports, as paths below `src/`, in path order."""
+    try:
+        tree = ast.parse(files[test_path])
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+    candidates = {f"src/{name.replace('.', '/')}{end}" for name in names for end in (".py", "/__init__.py")}
+    return sorted(candidates & files.keys())

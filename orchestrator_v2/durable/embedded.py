@@ -1,0 +1,209 @@
+"""The embedded driver: walks runs to their end, or to where they wait, inside this process's event loop.
+
+Which task may start, and what an outcome means, is the engine's word; this decides how many go on at once,
+keeps the claims alive and listens for signals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from orchestrator_v2.core.clock import Clock
+from orchestrator_v2.core.errors import FencedError
+from orchestrator_v2.engine.engine import LEASE
+from orchestrator_v2.engine.ports import Journal
+from orchestrator_v2.engine.session import RunSession
+from orchestrator_v2.engine.state_models import PhaseStatus, ProjectState
+
+# How long tasks under way may take to end after a stop was asked for (seconds); then they are cancelled.
+DRAIN = 30.0
+# How often the journal is asked for signals while tasks are under way (seconds).
+POLL = 0.25
+
+
+class EmbeddedDriver:
+    """Drives any number of runs at once; one watcher renews their claims and takes their signals."""
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._walks: dict[str, Walk] = {}
+        self._watcher: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def drive(self, session: RunSession) -> ProjectState:
+        """Walks until the run has ended or stands still, says so in the journal and gives the claim back.
+
+        Raises `StoreError` when the journal is lost, `FencedError` when another worker has the run.
+        """
+        run_id = session.state.run_id
+        walk = self._walks[run_id] = Walk(session)
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
+        if self._stopping:
+            walk.stop()
+        try:
+            await walk.run()
+        finally:
+            del self._walks[run_id]
+            if not self._walks:
+                self._watcher.cancel()
+                self._watcher = None
+        await self._journal.release(session.claim)
+        return session.state
+
+    def stop(self) -> None:
+        """Starts nothing more anywhere; each `drive` returns when its tasks have ended, or after `DRAIN` seconds."""
+        self._stopping = True
+        for walk in self._walks.values():
+            walk.stop()
+
+    async def _watch(self) -> None:
+        seen, renewed = -1, self._clock.monotonic()
+        while True:
+            await asyncio.sleep(POLL)
+            try:
+                if self._clock.monotonic() - renewed > LEASE / 3:
+                    renewed = self._clock.monotonic()
+                    await self._renew()
+                count = await self._journal.change_count()
+                if count != seen:
+                    seen = count
+                    await self._receive()
+            except Exception as error:  # noqa: BLE001 - it ends every walk, and each raises it
+                for walk in self._walks.values():
+                    walk.fail(error)
+
+    async def _receive(self) -> None:
+        for run_id in await self._journal.signalled():
+            walk = self._walks.get(run_id)
+            if walk is not None:
+                await walk.receive()
+
+    async def _renew(self) -> None:
+        for walk in list(self._walks.values()):
+            if not await self._journal.renew(walk.session.claim, lease=LEASE):
+                walk.fail(
+                    FencedError(
+                        f"Run {walk.session.state.run_id} was taken over by another worker.",
+                        "This one held it past its lease.",
+                        "Nothing is lost: the other worker goes on with it.",
+                    )
+                )
+
+
+class Walk:
+    """One drive of one session: a bounded number of chains, each going on with what its task set free."""
+
+    def __init__(self, session: RunSession) -> None:
+        self.session = session
+        self._limit = max(1, session.state.begun.parallelism)
+        self._queue: deque[str] = deque()
+        self._queued: set[str] = set()
+        self._active = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+        self._idle = asyncio.Event()
+        self._stopping = False
+
+    async def run(self) -> None:
+        try:
+            self._launch(await self.session.receive(self._admit))
+            self._launch(await self.session.start(self.session.startable(), self._admit))
+            self._check_idle()
+            await self._idle.wait()
+        finally:
+            await self._cancel_tasks()
+        if self._failure is not None:
+            raise self._failure
+        if not self._stopping:
+            await self.session.conclude()
+
+    async def receive(self) -> None:
+        """Takes the signals that wait for this run."""
+        self._launch(await self.session.receive(self._admit))
+        self._check_idle()
+
+    def stop(self) -> None:
+        if not self._stopping:
+            self._stopping = True
+            asyncio.get_running_loop().call_later(DRAIN, self._idle.set)
+            self._check_idle()
+
+    def fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self._idle.set()
+
+    def _admit(self, freed: Sequence[str]) -> list[str]:
+        """Queues what is free and takes from the queue what there is room for."""
+        for phase_id in freed:
+            if phase_id not in self._queued:
+                self._queued.add(phase_id)
+                self._queue.append(phase_id)
+        chosen: list[str] = []
+        while self._queue and self._active < self._limit and not self._stopping:
+            phase_id = self._queue.popleft()
+            self._queued.discard(phase_id)
+            if self.session.state.phase(phase_id).status is PhaseStatus.PENDING:
+                self._active += 1
+                chosen.append(phase_id)
+        return chosen
+
+    def _launch(self, phases: Sequence[str]) -> None:
+        for phase_id in phases:
+            task = asyncio.create_task(self._chain(phase_id))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _chain(self, phase_id: str) -> None:
+        """A chain's next link goes on in this coroutine; only what else was set free is spawned."""
+        try:
+            while True:
+                slot = _Slot(self)
+                started = await self.session.run_task(phase_id, slot.admit)
+                slot.give_back()
+                if not started:
+                    break
+                phase_id, others = started[0], started[1:]
+                self._launch(others)
+        except Exception as error:  # noqa: BLE001 - kept, and raised by run()
+            self.fail(error)
+        self._check_idle()
+
+    def give_back(self) -> None:
+        self._active -= 1
+
+    def admit(self, freed: Sequence[str]) -> list[str]:
+        return self._admit(freed)
+
+    def _check_idle(self) -> None:
+        if self._active <= 0 or self.session.ended:
+            self._idle.set()
+
+    async def _cancel_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Slot:
+    """A task's place among those under way: free again once its end is decided, and once only."""
+
+    __slots__ = ("_held", "_walk")
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._held = True
+
+    def give_back(self) -> None:
+        if self._held:
+            self._held = False
+            self._walk.give_back()
+
+    def admit(self, freed: Sequence[str]) -> list[str]:
+        self.give_back()
+        return self._walk.admit(freed)

@@ -1,0 +1,153 @@
+"""The phase graph: who waits for whom, in which order, and the refusal of a graph that cannot be walked.
+
+Reading one from YAML, with line numbers, is `workflow_file.py`; which phase may start now is `scheduler.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+from orchestrator_v2.core.errors import WorkflowError
+from orchestrator_v2.core.workflow import Phase, Workflow
+
+ENGINE_AGENT = "engine"
+_PHASE_ID = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
+_REVIEWS = ("", "agent", "human")
+_FACTS = {"mode": ("simulated", "real", "replay")}
+
+
+class PhaseGraph:
+    """A workflow that was checked: every need exists, no cycle, no duplicate.
+
+    `order` is a topological order that keeps the file's order where it can. `agents` and `checks` are the valid
+    names (None: not checked); `lines` maps a phase id to its line in the file, for the errors.
+    Raises `WorkflowError`.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        *,
+        agents: Collection[str] | None = None,
+        checks: Collection[str] | None = None,
+        lines: Mapping[str, int] | None = None,
+    ) -> None:
+        self.workflow = workflow
+        self._lines = lines or {}
+        self._refuse_bad_ids()
+        self.phases = {phase.id: phase for phase in workflow.phases}
+        for phase in workflow.phases:
+            self._refuse_bad_words(phase, agents, checks)
+        self.successors: dict[str, list[str]] = {phase_id: [] for phase_id in self.phases}
+        for phase in workflow.phases:
+            for need in phase.needs:
+                self.successors[need].append(phase.id)
+        self.order = self._topological_order()
+
+    def _error(self, phase_id: str, what: str, why: str = "", do: str = "") -> WorkflowError:
+        line = self._lines.get(phase_id)
+        place = f"Workflow '{self.workflow.name}'" + (f", line {line}" if line else "")
+        return WorkflowError(f"{place}: {what}", why, do, line=line)
+
+    def _refuse_bad_ids(self) -> None:
+        if not self.workflow.phases:
+            raise self._error("", "it has no phases.", do="Give it at least one phase with `id` and `agent`.")
+        seen: set[str] = set()
+        for phase in self.workflow.phases:
+            if not _PHASE_ID.fullmatch(phase.id):
+                raise self._error(
+                    phase.id, f"'{phase.id}' is no phase id.", do="Use a letter, then letters, digits, - and _."
+                )
+            if phase.id in seen:
+                raise self._error(phase.id, f"the phase id '{phase.id}' is there twice.", do="Rename one of the two.")
+            seen.add(phase.id)
+
+    def _refuse_bad_words(self, phase: Phase, agents: Collection[str] | None, checks: Collection[str] | None) -> None:
+        words: list[tuple[str, str, Collection[str] | None]] = [
+            (phase.agent, "agent", None if agents is None else {*agents, ENGINE_AGENT}),
+            *((need, "phase under `needs`", self.phases) for need in phase.needs),
+            *((check, "check under `gate.evidence`", checks) for check in phase.gate.evidence),
+            (phase.gate.review, "reviewer under `gate.review`", _REVIEWS),
+            (phase.on_fail or phase.id, "phase under `on_fail`", self.phases),
+            *((fact, "fact under `when`", _FACTS) for fact in phase.when),
+            *((value, f"value of `when.{fact}`", _FACTS.get(fact, ())) for fact, value in phase.when.items()),
+        ]
+        for word, kind, valid in words:
+            if valid is not None and word not in valid:
+                near = get_close_matches(word, list(valid), n=1)
+                guess = f"Did you mean '{near[0]}'?" if near else f"Use one of {', '.join(sorted(valid)) or 'none'}."
+                raise self._error(phase.id, f"phase '{phase.id}' names an unknown {kind} '{word}'.", do=guess)
+        if phase.max_rounds < 1:
+            raise self._error(phase.id, f"phase '{phase.id}' has max_rounds {phase.max_rounds}.", do="Use 1 or more.")
+
+    def _topological_order(self) -> tuple[str, ...]:
+        """Kahn's algorithm over in-degree counters; what is left over lies on or behind a cycle."""
+        waits = {phase_id: len(set(phase.needs)) for phase_id, phase in self.phases.items()}
+        queue = deque(phase_id for phase_id, count in waits.items() if count == 0)
+        order: list[str] = []
+        while queue:
+            phase_id = queue.popleft()
+            order.append(phase_id)
+            for successor in dict.fromkeys(self.successors[phase_id]):
+                waits[successor] -= 1
+                if waits[successor] == 0:
+                    queue.append(successor)
+        if len(order) < len(self.phases):
+            self._refuse_cycle()
+        return tuple(order)
+
+    def _refuse_cycle(self) -> None:
+        import networkx
+
+        edges = [edge[0] for edge in networkx.find_cycle(self.digraph)]
+        path = " -> ".join([*edges, edges[0]])
+        raise self._error(
+            edges[0], f"it has a cycle: {path}.", do=f"Take one of these out of the other's `needs`: {path}."
+        )
+
+    @cached_property
+    def digraph(self) -> Any:
+        """The `networkx.DiGraph` with an edge from each need to the phase that needs it."""
+        import networkx
+
+        graph: Any = networkx.DiGraph()
+        graph.add_nodes_from(self.phases)
+        graph.add_edges_from((need, phase.id) for phase in self.workflow.phases for need in phase.needs)
+        return graph
+
+    @cached_property
+    def in_degree(self) -> dict[str, int]:
+        return {phase_id: len(set(phase.needs)) for phase_id, phase in self.phases.items()}
+
+    def upstream(self, phase_id: str) -> tuple[str, ...]:
+        """All that the phase stands on, in `order`."""
+        return self._reach(phase_id, {key: phase.needs for key, phase in self.phases.items()})
+
+    def downstream(self, phase_id: str) -> tuple[str, ...]:
+        """All that stands on the phase, in `order`."""
+        return self._reach(phase_id, self.successors)
+
+    def _reach(self, start: str, edges: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+        found: set[str] = set()
+        todo = [start]
+        while todo:
+            for other in edges[todo.pop()]:
+                if other not in found:
+                    found.add(other)
+                    todo.append(other)
+        return tuple(phase_id for phase_id in self.order if phase_id in found)
+
+    def layers(self) -> list[list[str]]:
+        """Phases by their longest distance from a start: what may run side by side stands in one list."""
+        depth: dict[str, int] = {}
+        for phase_id in self.order:
+            depth[phase_id] = 1 + max((depth[need] for need in self.phases[phase_id].needs), default=-1)
+        rows: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
+        for phase_id in self.order:
+            rows[depth[phase_id]].append(phase_id)
+        return rows

@@ -1,0 +1,200 @@
+"""One walk through one run: the state in memory, the appends that make it durable, the tasks in between.
+
+A session is the only writer of its run while its claim holds. How many tasks go on at once is the driver's
+(`durable/embedded.py`); what an outcome leads to is `decisions.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from orchestrator_v2.core import events as e
+from orchestrator_v2.core.clock import Clock
+from orchestrator_v2.core.errors import OrchestratorError, StoreError
+from orchestrator_v2.core.probe import Probe, no_probe
+from orchestrator_v2.core.records import content_hash
+from orchestrator_v2.engine import decisions, signals
+from orchestrator_v2.engine.phase_graph import PhaseGraph
+from orchestrator_v2.engine.ports import Claim, Journal, RunChange, RunContext, TaskRunner
+from orchestrator_v2.engine.scheduler import Frontier, ready
+from orchestrator_v2.engine.state_models import SETTLED, TERMINAL, ProjectState, TaskDefinition
+from orchestrator_v2.engine.transitions import apply
+
+Subscriber = Callable[[str, Sequence[e.Recorded]], None]
+Admit = Callable[[Sequence[str]], Sequence[str]]
+Stop = e.RunParked | e.RunFailed
+_log = logging.getLogger(__name__)
+
+_ROW_CHANGES = (e.RunParked, e.RunResumed, e.RunCompleted, e.RunFailed, e.RunCancelled, e.RunRolledBack)
+
+_SETTLING = (e.TaskCompleted, e.PhaseSkipped, e.ReviewDecided)
+
+
+def admit_none(freed: Sequence[str]) -> Sequence[str]:
+    """For drivers that start each task by a call of its own."""
+    return ()
+
+
+class RunSession:
+    """`state` is the fold of all events so far; a session whose journal failed must be thrown away.
+
+    Events are applied at once and become durable in the order in which they were applied, so whatever was
+    decided on a state is never durable before that state is.
+    """
+
+    def __init__(
+        self,
+        state: ProjectState,
+        claim: Claim,
+        journal: Journal,
+        runner: TaskRunner,
+        clock: Clock,
+        *,
+        subscriber: Subscriber | None = None,
+        probe: Probe = no_probe,
+    ) -> None:
+        self.state = state
+        self.graph = PhaseGraph(state.begun.workflow)
+        self.claim = claim
+        self.stop: Stop | None = None
+        self._journal = journal
+        self._runner = runner
+        self._clock = clock
+        self._subscriber = subscriber
+        self._probe = probe
+        self._frontier = Frontier(self.graph, state)
+        self._pending: list[e.Recorded] = []
+        self._change: RunChange | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state.status in TERMINAL
+
+    def startable(self) -> list[str]:
+        """Phases that may start, read off the whole state."""
+        return ready(self.graph, self.state)
+
+    async def start(self, freed: Sequence[str], admit: Admit) -> list[str]:
+        """Records the start of those of `freed` that `admit` picks; those that `when` leaves out are settled."""
+        chosen = self._go_on(freed, admit)
+        await self._flush()
+        return chosen
+
+    async def run_task(self, phase_id: str, admit: Admit = admit_none) -> list[str]:
+        """Does a started phase, records how it ended, and returns the phases started in the same transaction.
+
+        Raises `StoreError` when the journal is lost to this session; all other errors are recorded.
+        """
+        entry = self.state.phase(phase_id)
+        phase = self.graph.phases[phase_id]
+        task = TaskDefinition(self.state.run_id, phase, entry.round, entry.attempt, entry.feedback)
+        context = RunContext(self.state, self.graph, self._journal.blobs, self.claim)
+        blobs: dict[str, bytes] | None = None
+        try:
+            outcome = await self._runner(task, context)
+        except OrchestratorError as error:
+            if isinstance(error, StoreError) and error.parks_as is None:
+                raise
+            decision = decisions.failed(task, error, self._clock.now())
+        except Exception as error:  # noqa: BLE001 - a fault of ours fails this run by name, not the whole process
+            _log.exception("task %s of run %s", task.key, task.run_id)
+            decision = decisions.failed(task, _fault_of_ours(error), self._clock.now())
+        else:
+            decision = decisions.completed(self.graph, self.state, task, outcome)
+            blobs = {content_hash(file.content): file.content for file in outcome.files} or None
+        if self.state.phase(phase_id).round != task.round or self.ended:
+            return []  # reopened or cancelled meanwhile: what came back belongs to a round that is over
+        self._probe("parsed-before-commit")
+        chosen = self._go_on(self._decide(decision), admit)
+        await self._flush(blobs)
+        return chosen
+
+    async def receive(self, admit: Admit) -> list[str]:
+        """Takes the signals that others sent to this run; returns the phases they set free and `admit` picked."""
+        chosen: list[str] = []
+        for signal in await self._journal.signals(self.state.run_id):
+            decision = signals.decision_of(self.graph, self.state, signal)
+            if signal.kind == "cancel":
+                self._probe("cancel")
+            chosen += self._go_on(self._decide(decision), admit)
+            await self._flush(consumed=(signal.id,))
+        return chosen
+
+    async def conclude(self) -> None:
+        """Records why the walk stands still, when no task is under way any more."""
+        if not self.ended:
+            self._put((self.stop or decisions.standstill(self.state),))
+            await self._flush()
+
+    async def record(self, *events: e.Event, blobs: Mapping[str, bytes] | None = None) -> None:
+        """Records events that were decided elsewhere (resume, rollback)."""
+        self._put(events)
+        self._frontier = Frontier(self.graph, self.state)
+        await self._flush(blobs)
+
+    def _decide(self, decision: decisions.Decision) -> list[str]:
+        """Applies a decision; gives the phases that it sets free."""
+        self.stop = self.stop or decision.stop
+        freed: list[str] = []
+        for event in decision.events:
+            self._put((event,))
+            if isinstance(event, e.PhaseReopened):
+                self._frontier = Frontier(self.graph, self.state)
+                return self.startable()
+            if isinstance(event, _SETTLING) and self.state.phase(event.phase).status in SETTLED:
+                freed += self._frontier.settle(event.phase)
+        return freed
+
+    def _go_on(self, freed: Iterable[str], admit: Admit) -> list[str]:
+        """Applies skips, the end of the run, and the starts that `admit` picks among what is free."""
+        queue, free = deque(freed), []
+        while queue:
+            phase_id = queue.popleft()
+            skip = decisions.skipped(self.graph, self.state, phase_id)
+            if skip is not None:
+                self._put((skip,))
+                queue.extend(self._frontier.settle(phase_id))
+            elif self.state.phase(phase_id).lost >= decisions.MAX_LOST:
+                self.stop = self.stop or decisions.worn_out(phase_id).stop
+            else:
+                free.append(phase_id)
+        if self.state.settled == len(self.graph.phases) and not self.ended:
+            self._put((decisions.run_completed(self.graph, self.state),))
+        if self.stop is not None or self.ended:
+            return []
+        chosen = list(admit(free))
+        self._put(self._started(phase_id) for phase_id in chosen)
+        return chosen
+
+    def _started(self, phase_id: str) -> e.TaskStarted:
+        entry = self.state.phase(phase_id)
+        return e.TaskStarted(phase_id, self.graph.phases[phase_id].agent, entry.round, entry.attempt + 1)
+
+    def _put(self, events: Iterable[e.Event]) -> None:
+        at = self._clock.now()
+        for event in events:
+            entry = e.Recorded(self.state.seq + 1, at, event)
+            self.state = apply(self.state, entry)
+            self._pending.append(entry)
+            if isinstance(event, _ROW_CHANGES):
+                self._change = RunChange(self.state.status.value, self.state.stopped, self.state.resume_at)
+
+    async def _flush(self, blobs: Mapping[str, bytes] | None = None, consumed: Sequence[int] = ()) -> None:
+        """Makes what was put durable, in one transaction; nothing is awaited between a put and its flush."""
+        recorded, change = self._pending, self._change
+        self._pending, self._change = [], None
+        if not recorded and not blobs and not consumed:
+            return
+        await self._journal.append(self.claim, recorded, blobs=blobs, change=change, consumed=consumed)
+        if self._subscriber is not None:
+            self._subscriber(self.state.run_id, recorded)
+
+
+def _fault_of_ours(error: Exception) -> OrchestratorError:
+    return OrchestratorError(
+        "The engine met a fault of its own.",
+        f"{type(error).__name__} in the task; the log has the whole story.",
+        "Please report it; `orchestrator resume` tries the phase again.",
+    )
