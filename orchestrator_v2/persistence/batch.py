@@ -1,0 +1,171 @@
+"""One transaction of many units: fencing, postponed multi-row inserts, and a bad unit that fails alone.
+
+What the units do is in `event_log.py`, `runs.py`, `signals.py`, `model_calls.py`; who commits is a database's writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from orchestrator_v2.core.errors import BudgetError, FencedError, StoreError
+from orchestrator_v2.core.probe import Probe
+from orchestrator_v2.engine.ports import Claim
+
+Row = tuple[Any, ...]
+
+
+class Session(Protocol):
+    """A database connection as the units see it; statements are those of `statements.py`."""
+
+    poison: tuple[type[Exception], ...]
+    """What the driver raises when a unit's own values are to blame, not the database."""
+
+    def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]: ...
+
+    def change(self, statement: str, values: Sequence[object] = ()) -> int:
+        """Gives the number of rows that were changed."""
+        ...
+
+    def many(self, statement: str, rows: Sequence[Row]) -> None: ...
+
+    def begin(self) -> None: ...
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def heads(self, run_nos: Sequence[int]) -> list[Row]:
+        """(run_no, epoch, spent, unpriced) of those runs, locked until the transaction ends."""
+        ...
+
+
+@dataclass(slots=True)
+class Head:
+    """The part of a run's row that its writes are checked against, as it stands inside the transaction."""
+
+    epoch: int
+    spent: int
+    unpriced: int
+
+
+class Transaction:
+    """What a unit may do. Rows given to `later` go in together at the end, one prepared statement for all."""
+
+    def __init__(self, session: Session, run_nos: Iterable[int]) -> None:
+        self.session = session
+        self._heads: dict[int, Head] = {}
+        self._later: dict[str, list[Row]] = {}
+        self.load(run_nos)
+
+    def load(self, run_nos: Iterable[int]) -> None:
+        self._heads.update((row[0], Head(*row[1:4])) for row in self.session.heads(sorted(run_nos)))
+
+    def fence(self, claim: Claim) -> Head:
+        """Raises `FencedError` when another worker has claimed the run since."""
+        head = self._heads.get(claim.run_no)
+        if head is None or head.epoch != claim.epoch:
+            raise fenced(claim)
+        return head
+
+    def moved(self, run_no: int, epoch: int) -> None:
+        if run_no in self._heads:
+            self._heads[run_no].epoch = epoch
+
+    def later(self, statement: str, rows: Iterable[Row]) -> None:
+        self._later.setdefault(statement, []).extend(rows)
+
+    def flush(self) -> None:
+        waiting, self._later = self._later, {}
+        for statement, rows in waiting.items():
+            if rows:
+                self.session.many(statement, rows)
+
+
+@dataclass(slots=True)
+class Unit:
+    """Work that is committed whole or not at all. It may be applied again, and checks before it writes.
+
+    `before` and `after` name the crash points on both sides of its commit; `run_no` is the run it is fenced by.
+    """
+
+    apply: Callable[[Transaction], Any]
+    run_no: int = 0
+    before: str = ""
+    after: str = ""
+
+
+Outcome = tuple[Any, Exception | None]
+
+REFUSALS = (StoreError, BudgetError)
+
+
+def apply_units(session: Session, units: Sequence[Unit], probe: Probe) -> list[Outcome]:
+    """Leaves the session in a transaction that holds every unit without an error, ready to commit."""
+    session.begin()
+    try:
+        outcomes = _together(session, units)
+    except session.poison:
+        session.rollback()
+        session.begin()
+        outcomes = [_alone(session, unit) for unit in units]
+    for unit, (_, error) in zip(units, outcomes, strict=True):
+        if unit.before and error is None:
+            probe(unit.before)
+    return outcomes
+
+
+def passed(units: Sequence[Unit], outcomes: Sequence[Outcome], probe: Probe) -> None:
+    """The crash points that lie between the commit and its acknowledgement."""
+    for unit, (value, error) in zip(units, outcomes, strict=True):
+        if unit.after and error is None and value is not None:
+            probe(unit.after)
+
+
+def _together(session: Session, units: Sequence[Unit]) -> list[Outcome]:
+    transaction = Transaction(session, {unit.run_no for unit in units if unit.run_no})
+    outcomes: list[Outcome] = []
+    for unit in units:
+        try:
+            outcomes.append((unit.apply(transaction), None))
+        except REFUSALS as error:
+            outcomes.append((None, error))
+    transaction.flush()
+    return outcomes
+
+
+def _alone(session: Session, unit: Unit) -> Outcome:
+    session.change("SAVEPOINT unit")
+    try:
+        transaction = Transaction(session, [unit.run_no] if unit.run_no else [])
+        value = unit.apply(transaction)
+        transaction.flush()
+    except REFUSALS as error:
+        session.change("ROLLBACK TO SAVEPOINT unit")
+        outcome: Outcome = (None, error)
+    except session.poison as error:
+        session.change("ROLLBACK TO SAVEPOINT unit")
+        outcome = (None, unstorable(error))
+    else:
+        outcome = (value, None)
+    session.change("RELEASE SAVEPOINT unit")
+    return outcome
+
+
+def fenced(claim: Claim) -> FencedError:
+    return FencedError(
+        f"Run '{claim.run_id}' is no longer held by this worker.",
+        f"Another worker claimed it after epoch {claim.epoch}.",
+        "Stop working on it here; nothing was written.",
+    )
+
+
+def unstorable(error: Exception) -> StoreError:
+    return StoreError(
+        "A record was not written.",
+        f"The database refuses its values: {str(error).splitlines()[0] if str(error) else type(error).__name__}.",
+        "It may be there already, or hold characters or numbers that no database takes.",
+    )

@@ -1,0 +1,45 @@
+"""What the in-memory journal keeps of one run, and the checks that are made before anything is changed.
+
+The journal over these is `memory.py`, the ledger `memory_calls.py`; on a SQL database all this is rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestrator_v2.core.events import Recorded
+from orchestrator_v2.engine.ports import Claim, RunRow, Signal
+from orchestrator_v2.llm.ledger import CallRow
+from orchestrator_v2.persistence.batch import fenced, unstorable
+
+
+@dataclass(slots=True)
+class MemoryRun:
+    row: RunRow
+    epoch: int
+    lease_owner: str
+    lease_until: float
+    events: dict[int, Recorded] = field(default_factory=dict)
+    signals: dict[int, Signal] = field(default_factory=dict)
+    calls: dict[int, CallRow] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    spent: int = 0
+    unpriced: int = 0
+
+    def fence(self, claim: Claim) -> None:
+        """Raises `FencedError` when another worker has claimed the run since."""
+        if self.epoch != claim.epoch:
+            raise fenced(claim)
+
+    def add(self, events: dict[int, Recorded]) -> None:
+        if taken := self.events.keys() & events.keys():
+            raise unstorable(ValueError(f"event {min(taken)} is there already"))
+        self.events.update(events)
+
+
+def by_seq(events: tuple[Recorded, ...]) -> dict[int, Recorded]:
+    """Raises the same `StoreError` as a database when two have one place."""
+    placed = {it.seq: it for it in events}
+    if len(placed) != len(events):
+        raise unstorable(ValueError("two events have one place"))
+    return placed

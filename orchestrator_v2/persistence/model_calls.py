@@ -1,0 +1,109 @@
+"""The ledger of model calls on a SQL database: intent before the bytes leave, answer and cost before it is used.
+
+The budget's and the settlement's rules are `ledger_rules.py`; the seam is `llm/ledger.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from orchestrator_v2.core.clock import Clock
+from orchestrator_v2.engine.ports import Claim
+from orchestrator_v2.llm.ledger import CallIntent, CallRow
+from orchestrator_v2.llm.types import Completion
+from orchestrator_v2.persistence import ledger_rules
+from orchestrator_v2.persistence import statements as sql
+from orchestrator_v2.persistence.batch import Row, Session, Transaction, Unit
+from orchestrator_v2.persistence.group_commit import GroupCommit
+from orchestrator_v2.persistence.readers import Readers
+
+
+class SqlLedger:
+    """The `CallLedger` of one claimed run."""
+
+    def __init__(self, writer: GroupCommit, readers: Readers, clock: Clock, claim: Claim, budget: int | None) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._clock = clock
+        self._claim = claim
+        self._budget = budget
+
+    async def find(self, key: str, request_hash: str) -> Completion | None:
+        found = await self._readers.read(lambda it: it.rows(sql.SELECT_DONE_CALL, (self._claim.run_no, key)))
+        if not found:
+            return None
+        return ledger_rules.recorded_answer(key, request_hash, found[0][0], _completion(found[0][1]))
+
+    async def begin(self, intent: CallIntent) -> int:
+        call_id: int = await self._writer.submit(_begin(self._claim, intent, self._budget, self._clock.now()))
+        return call_id
+
+    async def finish(self, call_id: int, completion: Completion, charged: int | None) -> None:
+        answer = msgspec.json.encode(completion)
+        await self._writer.submit(_settle(self._claim, call_id, "done", charged=charged, answer=answer))
+
+    async def fail(self, call_id: int, error: str, charged: int | None) -> None:
+        await self._writer.submit(_settle(self._claim, call_id, "failed", charged=charged, error=error))
+
+    async def calls(self) -> list[CallRow]:
+        return await self._readers.read(lambda it: read_calls(it, self._claim.run_no))
+
+    async def spent(self) -> int | None:
+        rows = await self._readers.read(lambda it: it.rows(sql.SELECT_SPENT, (self._claim.run_no,)))
+        spent, unpriced = rows[0]
+        return None if unpriced else spent
+
+
+def _begin(claim: Claim, intent: CallIntent, budget: int | None, now: float) -> Unit:
+    def apply(transaction: Transaction) -> int:
+        head = transaction.fence(claim)
+        refused = ledger_rules.refusal(intent, budget, head.spent, head.unpriced)
+        if refused is not None:
+            raise refused
+        named = (claim.run_no, intent.key, claim.run_no, intent.key)
+        asked = (intent.request_hash, intent.provider, intent.model, intent.reserved, now, claim.epoch)
+        call_id: int = transaction.session.rows(sql.INSERT_CALL, named + asked)[0][0]
+        head.spent += intent.reserved or 0
+        head.unpriced += intent.reserved is None
+        transaction.later(sql.UPDATE_SPENT, [(head.spent, head.unpriced, claim.run_no)])
+        return call_id
+
+    return Unit(apply, claim.run_no, after="intent-committed")
+
+
+def _settle(
+    claim: Claim, call_id: int, outcome: str, *, charged: int | None, error: str = "", answer: bytes | None = None
+) -> Unit:
+    def apply(transaction: Transaction) -> None:
+        head = transaction.fence(claim)
+        rows = transaction.session.rows(sql.SELECT_RESERVED, (call_id, claim.run_no))
+        if not rows or rows[0][1] != "intent":
+            raise ledger_rules.not_open(call_id, rows[0][1] if rows else None)
+        reserved = rows[0][0]
+        cost = ledger_rules.settled(reserved, charged)
+        transaction.session.change(sql.SETTLE_CALL, (outcome, cost, error, answer, call_id))
+        head.spent, head.unpriced = ledger_rules.balance(head.spent, head.unpriced, reserved, cost)
+        transaction.later(sql.UPDATE_SPENT, [(head.spent, head.unpriced, claim.run_no)])
+
+    return Unit(apply, claim.run_no, before="budget-settle")
+
+
+def read_calls(session: Session, run_no: int) -> list[CallRow]:
+    return [_call(row) for row in session.rows(sql.SELECT_CALLS, (run_no,))]
+
+
+def read_recorded_calls(session: Session, run_id: str) -> list[CallRow]:
+    found = session.rows(sql.SELECT_RUN_NO, (run_id,))
+    return read_calls(session, found[0][0]) if found else []
+
+
+def _call(row: Row) -> CallRow:
+    values: list[Any] = [*row]
+    values[10] = None if row[10] is None else _completion(row[10])
+    return CallRow(*values)
+
+
+def _completion(payload: bytes) -> Completion:
+    return msgspec.json.decode(payload, type=Completion)

