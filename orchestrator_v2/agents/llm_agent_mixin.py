@@ -140,7 +140,7 @@ def _whole(completion: Completion) -> Completion:
             "The model's answer was cut off.", "It reached the limit of tokens.", "Raise max_tokens or ask for less."
         )
     if completion.finish_reason == "refusal":
-        raise RefusalError("The model refused to answer.", "", "Look at the brief, or use another model.")
+        raise RefusalError("The model refused to answer.", "", "Ask anew, or change the brief or the model.")
     return completion
 
 

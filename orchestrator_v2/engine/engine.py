@@ -11,7 +11,7 @@ import msgspec
 
 from orchestrator_v2.core import events as e
 from orchestrator_v2.core.clock import Clock
-from orchestrator_v2.core.errors import RunStateError, UnknownNameError
+from orchestrator_v2.core.errors import InputError, RunStateError, UnknownNameError
 from orchestrator_v2.core.ids import IdSource
 from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.core.records import content_hash
@@ -137,12 +137,19 @@ class WorkflowEngine:
         row = await self.journal.run(run_id)
         if row is None:
             known = [other.run_id for other in await self.journal.runs(limit=20)]
+            if sum(name.startswith(run_id) for name in known) > 1:
+                raise InputError(f"'{run_id}' is the beginning of several runs.", do="Give more of the id.")
             raise UnknownNameError("run", run_id, known, "`orchestrator list` shows them.")
         return row
 
     async def state(self, run_id: str) -> ProjectState:
         """The run as its events make it."""
         return fold(run_id, await self.journal.events(run_id))
+
+    async def is_driven(self, run_id: str) -> bool:
+        """Whether a worker holds the run that is not known to be gone."""
+        holder = await self.journal.holder(run_id)
+        return bool(holder) and not self._is_gone(holder)
 
     async def open(self, run_id: str) -> RunSession | None:
         """Claims the run and opens it where it stands; None while another worker drives it."""

@@ -21,6 +21,8 @@ from orchestrator_v2.llm.types import WINDOW_FULL, Completion, InvokeOptions, Me
 from orchestrator_v2.llm.wrappers.base import Wrapper
 
 LONGER, AGAIN = "longer", "again"
+# A recorded refusal is an answer that was paid for, so `resume` finds it again.
+REFUSED = "`orchestrator retry RUN PHASE` asks anew; a new run can have another brief or model."
 
 
 class WholeClient(Wrapper):
@@ -64,7 +66,7 @@ def _judged(completion: Completion, options: InvokeOptions) -> Completion:
         raise _truncated(options, "A larger cap did not help.")
     if completion.finish_reason == "refusal":
         said = f"It said: {completion.text.strip()[:300]}" if completion.text.strip() else ""
-        raise RefusalError("The model refused to answer.", said, "Change the brief, or use another model.")
+        raise RefusalError("The model refused to answer.", said, REFUSED)
     if not completion.text.strip():
         raise EmptyOutputError("The model gave an empty answer, twice.", "", "Resume, or use another model.")
     return completion

@@ -1,0 +1,16 @@
+"""The entry point `orchestrator`, also as `python -m orchestrator_v2`. What it understands is `cli/main.py`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Runs the command line and ends the process with its exit code."""
+    from orchestrator_v2.cli.main import run_cli
+
+    sys.exit(run_cli(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""`--interactive`: the questions of the intake, asked before the run starts.
+
+Which questions a brief raises is `agents/simulated`; what becomes of the answers is the intake's business.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from orchestrator_v2.cli import render
+from orchestrator_v2.cli.text import one_line
+
+
+def ask_questions(brief: str) -> dict[str, str]:
+    """Question to answer; an empty answer leaves the question to the intake's assumptions."""
+    from orchestrator_v2.agents.simulated import questions
+
+    answers: dict[str, str] = {}
+    asked = questions(brief)
+    if asked:
+        render.say("Some questions first; Enter alone leaves one open.", sys.stderr)
+    for number, question in enumerate(asked, 1):
+        sys.stderr.write(f"{number}/{len(asked)} {one_line(question)}\n  > ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline()
+        if not answer:
+            break
+        if answer.strip():
+            answers[question] = one_line(answer)
+    return answers

@@ -1,0 +1,126 @@
+"""The options that stand before every command, the settings they lead to, and the orchestrator on those settings.
+
+Options of one command are with the command.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, TextIO, TypeVar, cast, overload
+
+import typer
+
+from orchestrator_v2.core.errors import InputError
+from orchestrator_v2.core.secrets import Secret
+
+T = TypeVar("T")
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or a beginning of it.", show_default=False)]
+
+
+class Given:
+    """`--data-dir`, `--database-url` and `--debug`, and once they were read, the settings."""
+
+    def __init__(self) -> None:
+        self.data_dir: str | None = None
+        self.database_url: str | None = None
+        self.debug = False
+        self.secrets: list[Secret] = []
+        self._loaded: Any = None
+
+    def settings(self) -> Any:
+        """The `LoadedSettings` of this process, read once. Raises `ConfigError`."""
+        if self._loaded is None:
+            from orchestrator_v2.config.display import live_secrets
+            from orchestrator_v2.config.loader import load_settings
+
+            flags = {
+                "data_dir": self.data_dir,
+                "database_url": self.database_url,
+                "log_level": "debug" if self.debug else None,
+            }
+            self._loaded = load_settings(flags, os.environ, Path.cwd(), Path.home())
+            self.secrets = live_secrets(self._loaded)
+        return self._loaded
+
+    def log(self) -> Path:
+        """Where the log goes, and the traceback of a fault of ours: a terminal is no place for it."""
+        if self._loaded is None:
+            return Path.home() / ".local/state/orchestrator/orchestrator.log"
+        settings = self._loaded.settings
+        return Path(settings.log_dir or settings.data_dir / "logs") / "orchestrator.log"
+
+    async def open(self, **seams: Any) -> Any:
+        """The `Orchestrator` on these settings; an async context manager. Raises `StoreError` classes."""
+        from orchestrator_v2.bootstrap import open_orchestrator, set_up_logging
+
+        loaded = self.settings()
+        set_up_logging(loaded, cast(TextIO, _Log(None if self.debug else self.log())))
+        return await open_orchestrator(loaded, **seams)
+
+    def ask(self, question: Callable[[Any], Awaitable[T]]) -> T:
+        """Opens the orchestrator, asks it one thing and closes it."""
+        import asyncio
+
+        async def asked() -> T:
+            async with await self.open() as orchestrator:
+                return await question(orchestrator)
+
+        return asyncio.run(asked())
+
+
+class _Log:
+    """A stream that makes its file when something is written, and writes to standard error where it cannot.
+
+    With `path` None it is standard error as it is at that moment: a live view stands in for it while it is drawn.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def write(self, text: str) -> int:
+        if self._path is not None:
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                with self._path.open("a", encoding="utf-8", errors="replace") as file:
+                    return file.write(text)
+            except OSError:
+                self._path = None
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Each write goes out at once."""
+
+
+def given(context: typer.Context) -> Given:
+    found = context.find_object(Given)
+    return found if found is not None else Given()
+
+
+def person() -> str:
+    """Who decides: the name of the account, `person` where there is none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "person"
+
+
+@overload
+def out_path(out: str) -> Path: ...
+
+
+@overload
+def out_path(out: None) -> None: ...
+
+
+def out_path(out: str | None) -> Path | None:
+    """`--out` as an absolute path. Raises `InputError` on an empty one."""
+    if out is None:
+        return None
+    if not out.strip():
+        raise InputError("--out is empty.", do="Give a directory, such as ./project.")
+    return Path(out).expanduser().absolute()

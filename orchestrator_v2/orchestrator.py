@@ -1,0 +1,312 @@
+"""`Orchestrator`: what a user asks for, in the user's words; each method is one verb of the product.
+
+It knows the engine and a driver through what `bootstrap.py` hands it; which database, model or sandbox stands
+behind them is decided there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from orchestrator_v2.core.clock import Clock
+from orchestrator_v2.core.errors import RunStateError, UnknownNameError
+from orchestrator_v2.core.events import Recorded
+from orchestrator_v2.core.probe import Probe, no_probe
+from orchestrator_v2.core.records import Artifact
+from orchestrator_v2.engine.engine import NewRun, WorkflowEngine
+from orchestrator_v2.engine.history import files_of, phase_commits
+from orchestrator_v2.engine.phase_graph import PhaseGraph
+from orchestrator_v2.engine.ports import Journal, RunRow
+from orchestrator_v2.engine.replay import Replayed
+from orchestrator_v2.engine.scheduler import whole_tree
+from orchestrator_v2.engine.session import RunSession
+from orchestrator_v2.engine.state_models import PhaseStatus, ProjectState, RunStatus
+from orchestrator_v2.llm.ledger import CallRow
+
+# How long a command waits for the process that drives a run to take its signal (seconds).
+_SIGNAL_WAIT = 5.0
+_POLL = 0.1
+
+
+class RunRequest(msgspec.Struct, frozen=True):
+    """What a user asks for. Empty fields take the settings' values.
+
+    `workflow` is a built-in name, a path of a YAML file, or a graph built in Python; `mode` is simulated, real or
+    auto (real where a key is found); `budget` is in nano-dollars; `review` is `agent` or `human`.
+    """
+
+    brief: str
+    name: str = ""
+    workflow: str | PhaseGraph = "default"
+    mode: str = ""
+    provider: str = ""
+    model: str = ""
+    budget: int | None = None
+    review: str = "agent"
+    answers: dict[str, str] = {}
+    out: Path | None = None
+    parallelism: int = 0
+
+
+class Driver(Protocol):
+    async def drive(self, session: RunSession) -> ProjectState: ...
+
+    def stop(self) -> None: ...
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """The concrete parts behind an orchestrator, made by bootstrap.
+
+    `settle` turns a request into a run to be, or raises an `InputError` before anything was started. `lay_out`
+    writes (message, files) commits as a git repository that carries a mark; `check_out` refuses a folder early.
+    `calls` lists a run's recorded model calls. `close` gives everything back.
+    """
+
+    engine: WorkflowEngine
+    journal: Journal
+    driver: Driver
+    clock: Clock
+    settle: Callable[[RunRequest], NewRun]
+    lay_out: Callable[[Path, Sequence[tuple[str, Mapping[str, bytes]]], str], Awaitable[str]]
+    check_out: Callable[[Path, str | None], Awaitable[None]]
+    calls: Callable[[str], Awaitable[list[CallRow]]]
+    close: Callable[[], Awaitable[None]]
+    probe: Probe = no_probe
+
+
+class Orchestrator:
+    """Open one with `open_orchestrator(...)`; it is an async context manager."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._engine = parts.engine
+        self._journal = parts.journal
+
+    async def __aenter__(self) -> Orchestrator:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._parts.close()
+
+    def stop(self) -> None:
+        """Starts no further task; drives return when the tasks under way have ended (at most 30 s)."""
+        self._parts.driver.stop()
+
+    async def run(self, request: RunRequest) -> ProjectState:
+        """From a brief to where the run ends or waits. Raises `InputError` before anything is started."""
+        return await self.drive(await self.start(request))
+
+    async def start(self, request: RunRequest) -> RunSession:
+        """Records the run; from here on it is never lost. `drive` walks it."""
+        new = self._parts.settle(request)
+        if request.out is not None:
+            await self._parts.check_out(request.out, None)
+        return await self._engine.create_project(new)
+
+    async def drive(self, session: RunSession) -> ProjectState:
+        """Walks until the run ends or stands still, and lays its project out where the user wanted it."""
+        run_id = session.state.run_id
+        while True:
+            state = await self._parts.driver.drive(session)
+            if state.status is RunStatus.RUNNING or run_id not in await self._journal.signalled():
+                break
+            again = await self._engine.open(run_id)
+            if again is None:
+                break
+            session = again
+            await self._engine.recover(session, by="signal")
+        row = await self._engine.row(run_id)
+        if row.out and any(entry.artifacts for entry in state.phases.values()):
+            self._parts.probe("committed-before-artifact")
+            await self.export(run_id, Path(row.out))
+        return state
+
+    async def resume(self, run_id: str, *, by: str = "", budget: int | None = None) -> ProjectState:
+        """Goes on with a run that stands still, has failed, or whose worker died.
+
+        A completed run is laid out again where it was wanted: its worker may have died before that was done.
+        """
+        session = await self._claimed(run_id)
+        if session.state.status is RunStatus.COMPLETED and (await self._engine.row(run_id)).out:
+            await self._journal.release(session.claim)
+            await self._lay_out_where_wanted(session.state)
+            return session.state
+        if session.state.status is RunStatus.RUNNING:
+            await self._engine.recover(session)
+        elif session.state.status is RunStatus.WAITING_REVIEW and budget is None:
+            await self._engine.recover(session, by=by or "resume")
+        else:
+            await self._give_back_on_error(session, self._engine.resume(session, by=by, budget=budget))
+        return await self.drive(session)
+
+    async def retry(self, run_id: str, phase: str, *, by: str = "") -> ProjectState:
+        session = await self._claimed(run_id)
+        await self._give_back_on_error(session, self._engine.retry(session, phase, by=by))
+        return await self.drive(session)
+
+    async def rollback(self, run_id: str, phase: str, replacements: Mapping[str, bytes]) -> ProjectState:
+        """Goes back to before `phase` in place, with files replaced; the old attempt stays in the history."""
+        session = await self._claimed(run_id)
+        await self._give_back_on_error(session, self._engine.rollback(session, phase, replacements))
+        return await self.drive(session)
+
+    async def fork(
+        self, run_id: str, phase: str, replacements: Mapping[str, bytes], *, out: Path | None = None
+    ) -> RunSession:
+        """A new run that keeps what is upstream of `phase`; `drive` walks it."""
+        if out is not None:
+            await self._parts.check_out(out, None)
+        row = await self._engine.row(run_id)
+        return await self._engine.fork(row.run_id, phase, replacements, out=_absolute(out))
+
+    async def replay(self, run_id: str, *, out: Path | None = None) -> Replayed:
+        """Does a recorded run again, offline and free; says what came out byte for byte the same."""
+        if out is not None:
+            await self._parts.check_out(out, None)
+        row = await self._engine.row(run_id)
+        replayed = await self._engine.replay(row.run_id, out=_absolute(out))
+        if out is not None:
+            await self.export(replayed.run_id, out)
+        return replayed
+
+    async def review(self, run_id: str, *, approved: bool, by: str, phase: str = "", reason: str = "") -> ProjectState:
+        """Approves or rejects what waits for a person, as it stands now, and goes on with the run."""
+        row = await self._engine.row(run_id)
+        state = await self._engine.state(row.run_id)
+        waiting = [name for name, entry in state.phases.items() if entry.status is PhaseStatus.WAITING_REVIEW]
+        if not waiting:
+            raise RunStateError(f"Run {row.run_id} has nothing that waits for a review.", f"It is {state.status}.")
+        if phase and phase not in waiting:
+            raise UnknownNameError("phase that waits for a review", phase, waiting)
+        chosen = phase or sorted(waiting)[0]
+        content = state.phase(chosen).reviewed
+        await self._engine.decide(row.run_id, chosen, approved=approved, by=by, content=content, reason=reason)
+        return await self._taken(row.run_id)
+
+    async def cancel(self, run_id: str, *, by: str = "") -> ProjectState:
+        row = await self._engine.row(run_id)
+        await self._engine.wish(row.run_id, "cancel", by=by)
+        return await self._taken(row.run_id)
+
+    async def pause(self, run_id: str, *, by: str = "") -> ProjectState:
+        """Tasks under way end, no other starts; only a run that is being driven can be paused."""
+        row = await self._engine.row(run_id)
+        if row.status != RunStatus.RUNNING:
+            raise RunStateError(f"Run {row.run_id} is not running.", f"It is {row.status}.")
+        await self._engine.wish(row.run_id, "pause", by=by)
+        return await self._taken(row.run_id)
+
+    async def _taken(self, run_id: str) -> ProjectState:
+        """Waits for the run's driver to take a signal, or drives the run here when nobody does."""
+        for _ in range(int(_SIGNAL_WAIT / _POLL)):
+            session = await self._engine.open(run_id)
+            if session is not None:
+                await self._engine.recover(session, by="signal")
+                return await self.drive(session)
+            if run_id not in await self._journal.signalled():
+                break
+            await self._parts.clock.sleep(_POLL)
+        return await self._engine.state(run_id)
+
+    async def interrupted(self) -> list[RunRow]:
+        """Runs that are marked as running while nobody drives them: their worker died. Changes nothing."""
+        rows = await self._journal.runs(statuses=(RunStatus.RUNNING,), limit=100)
+        return [row for row in rows if not await self._engine.is_driven(row.run_id)]
+
+    async def recover(self) -> list[RunSession]:
+        """Claims the runs whose worker died, and those whose time to go on has come; `drive` walks each."""
+        now = self._parts.clock.now()
+        sessions = []
+        for run_id in await self._journal.in_statuses((RunStatus.RUNNING, RunStatus.WAITING_PROVIDER)):
+            row = await self._engine.row(run_id)
+            if row.status == RunStatus.WAITING_PROVIDER and (row.resume_at or 0) > now:
+                continue
+            session = await self._engine.open(run_id)
+            if session is not None:
+                await self._engine.recover(session)
+                sessions.append(session)
+        return sessions
+
+    async def _claimed(self, run_id: str) -> RunSession:
+        row = await self._engine.row(run_id)
+        session = await self._engine.open(row.run_id)
+        if session is None:
+            raise RunStateError(
+                f"Run {row.run_id} is being driven by another process.",
+                "One run has one writer.",
+                "Wait for it to end, or cancel it. After a crash its claim is free in 30 seconds.",
+            )
+        return session
+
+    async def _give_back_on_error(self, session: RunSession, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except BaseException:
+            await self._journal.release(session.claim)
+            raise
+
+    async def row(self, run_id: str) -> RunRow:
+        """The run's row; a unique beginning of the id will do. Raises `UnknownNameError`."""
+        return await self._engine.row(run_id)
+
+    async def rows(self, *, statuses: Sequence[str] = (), before: int | None = None, limit: int = 50) -> list[RunRow]:
+        return await self._journal.runs(statuses=statuses, before=before, limit=limit)
+
+    async def state(self, run_id: str) -> ProjectState:
+        return await self._engine.state((await self._engine.row(run_id)).run_id)
+
+    async def events(self, run_id: str, after: int = 0) -> list[Recorded]:
+        return await self._journal.events((await self._engine.row(run_id)).run_id, after)
+
+    async def watch(self, run_id: str, after: int = 0) -> AsyncIterator[Recorded]:
+        """Events as they are committed, by whichever process; ends when the caller stops asking."""
+        seen = -1
+        while True:
+            count = await self._journal.change_count()
+            if count != seen:
+                seen = count
+                for recorded in await self._journal.events(run_id, after):
+                    after = recorded.seq
+                    yield recorded
+            await asyncio.sleep(_POLL)
+
+    async def artifacts(self, run_id: str) -> dict[str, Artifact]:
+        """Path to artifact, as the run stands."""
+        state = await self.state(run_id)
+        return whole_tree(PhaseGraph(state.begun.workflow), state)
+
+    async def read(self, run_id: str, path: str) -> bytes:
+        tree = await self.artifacts(run_id)
+        if path not in tree:
+            raise UnknownNameError("artifact", path, tree, "`orchestrator artifacts RUN` lists them.")
+        return (await self._journal.blobs([tree[path].hash]))[tree[path].hash]
+
+    async def calls(self, run_id: str) -> list[CallRow]:
+        """The run's recorded model calls: the ledger."""
+        return await self._parts.calls((await self._engine.row(run_id)).run_id)
+
+    async def export(self, run_id: str, out: Path) -> str:
+        """Lays the project out as a git repository, a commit for each phase; returns the tree's id."""
+        row = await self._engine.row(run_id)
+        state = await self._engine.state(row.run_id)
+        commits = phase_commits(PhaseGraph(state.begun.workflow), state)
+        hashes = list(dict.fromkeys(a.hash for commit in commits for a in commit.artifacts))
+        blobs = await self._journal.blobs(hashes)
+        tree = await self._parts.lay_out(
+            out, [(commit.message, files_of(commit, blobs)) for commit in commits], row.run_id
+        )
+        if row.out != _absolute(out):
+            await self._journal.set_out(row.run_id, _absolute(out))
+        return tree
+
+
+def _absolute(out: Path | None) -> str:
+    return str(out.absolute()) if out is not None else ""
