@@ -81,10 +81,9 @@ async def open_orchestrator(
     )
     settling = Settling(loaded, key=key, resolve=lambda config: _resolved(models, config), checks=CHECKS)
     clients = _Clients(loaded, settling, models, journal, activity)
-    runner = PhaseRunner(agent_runner(clients.client_for), _evidence(settings, clock, sandbox), isolate=_isolated)
     engine = WorkflowEngine(
         journal,
-        runner,
+        _runner(clients, _evidence(settings, clock, sandbox), journal),
         clock,
         ids or RandomIds(),
         worker=worker_name(),
@@ -131,6 +130,15 @@ def _parts(
         calls=journal.recorded_calls,
         close=close,
         probe=probe,
+    )
+
+
+def _runner(clients: _Clients, evidence: MeasuredEvidence, journal: StoredJournal) -> PhaseRunner:
+    return PhaseRunner(
+        agent_runner(clients.client_for),
+        evidence,
+        isolate=_isolated,
+        spent=lambda claim: journal.ledger(claim, None).spent(),
     )
 
 

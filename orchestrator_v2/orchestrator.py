@@ -86,6 +86,7 @@ class Orchestrator:
         self._parts = parts
         self._engine = parts.engine
         self._journal = parts.journal
+        self._driven: set[str] = set()
 
     async def __aenter__(self) -> Orchestrator:
         return self
@@ -113,6 +114,15 @@ class Orchestrator:
 
     async def drive(self, session: RunSession) -> ProjectState:
         """Walks until the run ends or stands still, and lays its project out where the user wanted it."""
+        self._driven.add(session.state.run_id)
+        try:
+            state = await self._walked(session)
+        finally:
+            self._driven.discard(session.state.run_id)
+        await self._lay_out_where_wanted(state)
+        return state
+
+    async def _walked(self, session: RunSession) -> ProjectState:
         run_id = session.state.run_id
         while True:
             state = await self._parts.driver.drive(session)
@@ -123,11 +133,13 @@ class Orchestrator:
                 break
             session = again
             await self._engine.recover(session, by="signal")
-        row = await self._engine.row(run_id)
+        return state
+
+    async def _lay_out_where_wanted(self, state: ProjectState) -> None:
+        row = await self._engine.row(state.run_id)
         if row.out and any(entry.artifacts for entry in state.phases.values()):
             self._parts.probe("committed-before-artifact")
-            await self.export(run_id, Path(row.out))
-        return state
+            await self.export(state.run_id, Path(row.out))
 
     async def resume(self, run_id: str, *, by: str = "", budget: int | None = None) -> ProjectState:
         """Goes on with a run that stands still, has failed, or whose worker died.
@@ -140,7 +152,7 @@ class Orchestrator:
             await self._lay_out_where_wanted(session.state)
             return session.state
         if session.state.status is RunStatus.RUNNING:
-            await self._engine.recover(session)
+            await self._engine.recover(session, budget=budget)
         elif session.state.status is RunStatus.WAITING_REVIEW and budget is None:
             await self._engine.recover(session, by=by or "resume")
         else:
@@ -207,7 +219,7 @@ class Orchestrator:
     async def _taken(self, run_id: str) -> ProjectState:
         """Waits for the run's driver to take a signal, or drives the run here when nobody does."""
         for _ in range(int(_SIGNAL_WAIT / _POLL)):
-            session = await self._engine.open(run_id)
+            session = None if run_id in self._driven else await self._engine.open(run_id)
             if session is not None:
                 await self._engine.recover(session, by="signal")
                 return await self.drive(session)
@@ -229,7 +241,7 @@ class Orchestrator:
             row = await self._engine.row(run_id)
             if row.status == RunStatus.WAITING_PROVIDER and (row.resume_at or 0) > now:
                 continue
-            session = await self._engine.open(run_id)
+            session = None if run_id in self._driven else await self._engine.open(run_id)
             if session is not None:
                 await self._engine.recover(session)
                 sessions.append(session)
@@ -237,7 +249,7 @@ class Orchestrator:
 
     async def _claimed(self, run_id: str) -> RunSession:
         row = await self._engine.row(run_id)
-        session = await self._engine.open(row.run_id)
+        session = None if row.run_id in self._driven else await self._engine.open(row.run_id)
         if session is None:
             raise RunStateError(
                 f"Run {row.run_id} is being driven by another process.",

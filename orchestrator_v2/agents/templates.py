@@ -14,7 +14,8 @@ from typing import Any
 
 from orchestrator_v2.core.errors import ConfigError
 
-_SUFFIX = ".j2"
+# Catalogs are data that templates are filled from: they are pinned with them.
+_SUFFIX = (".j2", ".toml")
 
 
 def template_root() -> Traversable:

@@ -37,7 +37,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="full: a committed step outlives a power cut; normal: only the process's own end."),
     ] = "full"
     sandbox_timeout: Annotated[float, Meta(gt=0, le=3600, description="Wall clock of one sandboxed command.")] = 120.0
-    prompts_dir: Annotated[Path | None, Meta(description="A folder whose templates win over the built-in ones.")] = None
     log_level: Annotated[LogLevel, Meta(description="debug, info, warning or error.")] = "warning"
     log_dir: Annotated[Path | None, Meta(description="Where log files are written. Empty: `logs` in data_dir.")] = None
     log_prompts: Annotated[bool, Meta(description="Whether prompts and answers are logged, redacted.")] = False

@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from orchestrator_v2.core.clock import Clock
-from orchestrator_v2.core.errors import FencedError
+from orchestrator_v2.core.errors import FencedError, RunStateError
 from orchestrator_v2.engine.engine import LEASE
 from orchestrator_v2.engine.ports import Journal
 from orchestrator_v2.engine.session import RunSession
-from orchestrator_v2.engine.state_models import PhaseStatus, ProjectState
+from orchestrator_v2.engine.state_models import ProjectState
 
 # How long tasks under way may take to end after a stop was asked for (seconds); then they are cancelled.
 DRAIN = 30.0
@@ -39,6 +39,8 @@ class EmbeddedDriver:
         Raises `StoreError` when the journal is lost, `FencedError` when another worker has the run.
         """
         run_id = session.state.run_id
+        if run_id in self._walks:
+            raise RunStateError(f"Run {run_id} is driven already.", "One run has one writer.", "Wait for that drive.")
         walk = self._walks[run_id] = Walk(session)
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
@@ -51,7 +53,7 @@ class EmbeddedDriver:
             if not self._walks:
                 self._watcher.cancel()
                 self._watcher = None
-        await self._journal.release(session.claim)
+            await self._journal.release(session.claim)
         return session.state
 
     def stop(self) -> None:
@@ -80,7 +82,7 @@ class EmbeddedDriver:
         for run_id in await self._journal.signalled():
             walk = self._walks.get(run_id)
             if walk is not None:
-                await walk.receive()
+                await walk.attempt_receive()
 
     async def _renew(self) -> None:
         for walk in list(self._walks.values()):
@@ -107,30 +109,56 @@ class Walk:
         self._failure: BaseException | None = None
         self._idle = asyncio.Event()
         self._stopping = False
+        self._drained = False
+        self._open = False
+        self._receiving = 0
+
+    @property
+    def _busy(self) -> bool:
+        over = self._failure is not None or self.session.ended or self._drained
+        return not over and (self._active > 0 or self._receiving > 0)
 
     async def run(self) -> None:
         try:
-            self._launch(await self.session.receive(self._admit))
+            if not self.session.untouched:
+                self._launch(await self.session.receive(self._admit))
             self._launch(await self.session.start(self.session.startable(), self._admit))
+            self._open = True
             self._check_idle()
             await self._idle.wait()
+            while self._busy:
+                self._idle.clear()
+                await self._idle.wait()
         finally:
+            self._open = False
             await self._cancel_tasks()
         if self._failure is not None:
             raise self._failure
         if not self._stopping:
             await self.session.conclude()
 
-    async def receive(self) -> None:
-        """Takes the signals that wait for this run."""
-        self._launch(await self.session.receive(self._admit))
-        self._check_idle()
+    async def attempt_receive(self) -> None:
+        """Takes the signals that wait for this run; what goes wrong ends this walk alone."""
+        if not self._open:
+            return
+        self._receiving += 1
+        try:
+            self._launch(await self.session.receive(self._admit))
+        except Exception as error:  # noqa: BLE001 - kept, and raised by run()
+            self.fail(error)
+        finally:
+            self._receiving -= 1
+            self._check_idle()
 
     def stop(self) -> None:
         if not self._stopping:
             self._stopping = True
-            asyncio.get_running_loop().call_later(DRAIN, self._idle.set)
+            asyncio.get_running_loop().call_later(DRAIN, self._give_up)
             self._check_idle()
+
+    def _give_up(self) -> None:
+        self._drained = True
+        self._idle.set()
 
     def fail(self, error: BaseException) -> None:
         self._failure = self._failure or error
@@ -146,7 +174,7 @@ class Walk:
         while self._queue and self._active < self._limit and not self._stopping:
             phase_id = self._queue.popleft()
             self._queued.discard(phase_id)
-            if self.session.state.phase(phase_id).status is PhaseStatus.PENDING:
+            if self.session.may_start(phase_id):
                 self._active += 1
                 chosen.append(phase_id)
         return chosen
@@ -179,7 +207,7 @@ class Walk:
         return self._admit(freed)
 
     def _check_idle(self) -> None:
-        if self._active <= 0 or self.session.ended:
+        if not self._busy:
             self._idle.set()
 
     async def _cancel_tasks(self) -> None:

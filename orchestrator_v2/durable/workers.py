@@ -12,13 +12,17 @@ from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
+# A process that was killed and that nobody has reaped yet is still listed, in one of these states.
+_DEAD = frozenset("ZXx")
+
 
 def _started(pid: int) -> str:
-    """When a process was started, in the kernel's ticks; empty where that cannot be told."""
+    """When a living process was started, in the kernel's ticks; empty for one that is dead, reaped or not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        facts = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
         return ""
+    return "" if facts[0] in _DEAD else facts[19]
 
 
 def _machine() -> str:

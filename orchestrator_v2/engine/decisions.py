@@ -36,6 +36,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 def completed(graph: PhaseGraph, state: ProjectState, task: TaskDefinition, outcome: TaskOutcome) -> Decision:
     """A task came back: done, waiting for a review, or not good enough."""
+    outcome = replace(outcome, failures=(*outcome.failures, *_taken_paths(state, task, outcome)))
     verdict = gates.judge(task.phase, outcome, review=state.begun.review)
     artifacts = tuple(
         Artifact(file.path, content_hash(file.content), len(file.content), file.provenance) for file in outcome.files
@@ -59,6 +60,13 @@ def completed(graph: PhaseGraph, state: ProjectState, task: TaskDefinition, outc
         return Decision((event,))
     after = not_good_enough(graph, state, task.phase, verdict.reasons, by=task.phase.id)
     return Decision((event, *after.events), after.stop)
+
+
+def _taken_paths(state: ProjectState, task: TaskDefinition, outcome: TaskOutcome) -> list[str]:
+    """A phase beside this one may have made a path since the task began: paths are judged by the state of now."""
+    owners = {a.path: name for name, entry in state.phases.items() for a in entry.artifacts}
+    taken = gates.foreign_paths(replace(task.phase, outputs=()), [file.path for file in outcome.files], owners)
+    return [reason for reason in taken if reason not in outcome.failures]
 
 
 def _reviewed(graph: PhaseGraph, state: ProjectState, task: TaskDefinition, made: tuple[Artifact, ...]) -> str:
@@ -158,5 +166,6 @@ def standstill(state: ProjectState) -> e.RunParked:
     return e.RunParked(
         "needs_attention",
         f"Nothing can start while {', '.join(broken) or 'the graph'} is not done.",
+        " ".join(reason for name in broken for reason in state.phase(name).reasons)[:600],
         do="`orchestrator resume RUN` tries again.",
     )

@@ -15,7 +15,7 @@ from orchestrator_v2.core.errors import InputError, RunStateError, UnknownNameEr
 from orchestrator_v2.core.ids import IdSource
 from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.core.records import content_hash
-from orchestrator_v2.engine import branches, signals
+from orchestrator_v2.engine import branches, decisions, signals
 from orchestrator_v2.engine import replay as replays
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import Claim, Journal, RunRow, TaskRunner
@@ -92,10 +92,17 @@ class WorkflowEngine:
             review=new.review,
             answers=new.answers,
         )
-        return await self._create([started], {started.brief: brief}, owner_id=new.owner_id, out=new.out)
+        blobs = {started.brief: brief}
+        return await self._create([started], blobs, new.graph, owner_id=new.owner_id, out=new.out)
 
     async def _create(
-        self, events: list[e.Event], blobs: Mapping[str, bytes], *, owner_id: str, out: str
+        self,
+        events: list[e.Event],
+        blobs: Mapping[str, bytes],
+        graph: PhaseGraph | None = None,
+        *,
+        owner_id: str,
+        out: str,
     ) -> RunSession:
         run_id, now = self._ids.new("run"), self._clock.now()
         recorded = [e.Recorded(seq, now, event) for seq, event in enumerate(events, 1)]
@@ -119,15 +126,19 @@ class WorkflowEngine:
         self._probe("committed-before-response")
         if self._subscriber is not None:
             self._subscriber(run_id, recorded)
-        return self._session(state, claim)
+        return self._session(state, claim, graph, created=True)
 
-    def _session(self, state: ProjectState, claim: Claim) -> RunSession:
+    def _session(
+        self, state: ProjectState, claim: Claim, graph: PhaseGraph | None = None, *, created: bool = False
+    ) -> RunSession:
         return RunSession(
             state,
             claim,
             self.journal,
             self._runner,
             self._clock,
+            graph=graph,
+            created=created,
             subscriber=self._subscriber,
             probe=self._probe,
         )
@@ -163,11 +174,11 @@ class WorkflowEngine:
             return None
         return self._session(await self.state(run_id), claim)
 
-    async def recover(self, session: RunSession, *, by: str = "recovery") -> None:
+    async def recover(self, session: RunSession, *, by: str = "recovery", budget: int | None = None) -> None:
         """Makes a run whose worker died go on: what was under way is pending again, what is done stays done."""
         self._probe("recovery")
         if not session.ended:
-            await session.record(e.RunResumed(by=by))
+            await session.record(e.RunResumed(by=by, budget=budget))
 
     async def resume(self, session: RunSession, *, by: str, budget: int | None = None) -> None:
         """Goes on with a run that stands still or has failed; failed phases are tried in a new round."""
@@ -178,8 +189,9 @@ class WorkflowEngine:
                 "`orchestrator rollback` or `fork` starts again from a phase.",
             )
         failed = [name for name, phase in session.state.phases.items() if phase.status is PhaseStatus.FAILED]
-        worn = [name for name, phase in session.state.phases.items() if phase.lost and name not in failed]
-        again = dict.fromkeys([*failed, *worn, *branches.reopeners(session.graph, failed)])
+        worn = [name for name, phase in session.state.phases.items() if phase.lost >= decisions.MAX_LOST]
+        judged = failed if session.state.status is RunStatus.NEEDS_ATTENTION else []
+        again = dict.fromkeys([*failed, *worn, *branches.reopeners(session.graph, judged)])
         reset = tuple(name for name in session.graph.order if name in again)
         await session.record(e.RunResumed(by=by, budget=budget, reset=reset))
 
@@ -203,7 +215,7 @@ class WorkflowEngine:
         graph = PhaseGraph(state.begun.workflow)
         plan = branches.plan(graph, state, phase, replacements)
         events = branches.kept_events(graph, state, plan, forked_from=run_id)
-        return await self._create(events, plan.blobs, owner_id=owner_id, out=out)
+        return await self._create(events, plan.blobs, graph, owner_id=owner_id, out=out)
 
     async def replay(self, run_id: str, *, out: str, owner_id: str = "local") -> replays.Replayed:
         """A new run that does the recorded one again, in its recorded order, from its recorded answers."""
@@ -214,6 +226,8 @@ class WorkflowEngine:
         try:
             return await replays.replay(session, recorded[1:], self._runner, self.journal.blobs)
         finally:
+            if not session.ended:
+                await session.record(replays.UNFINISHED)
             await self.journal.release(session.claim)
 
     async def decide(self, run_id: str, phase: str, *, approved: bool, by: str, content: str, reason: str) -> None:
@@ -229,7 +243,9 @@ class WorkflowEngine:
         await self.journal.send_signal(run_id, "review", signals.encode(review))
 
     async def wish(self, run_id: str, kind: str, *, by: str) -> None:
-        """Sends `cancel` or `pause` to whoever drives the run."""
+        """Sends `cancel` or `pause` to whoever drives the run. Raises `RunStateError` when it has ended."""
+        if kind not in signals.WISHES:
+            raise UnknownNameError("signal", kind, signals.WISHES)
         row = await self.row(run_id)
         if row.status in TERMINAL:
             raise RunStateError(f"Run {run_id} has ended: {row.status}.", do="There is nothing to " + kind + ".")

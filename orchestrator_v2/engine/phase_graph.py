@@ -43,11 +43,13 @@ class PhaseGraph:
         self.phases = {phase.id: phase for phase in workflow.phases}
         for phase in workflow.phases:
             self._refuse_bad_words(phase, agents, checks)
+        self._needs = {phase.id: phase.needs for phase in workflow.phases}
         self.successors: dict[str, list[str]] = {phase_id: [] for phase_id in self.phases}
         for phase in workflow.phases:
-            for need in phase.needs:
+            for need in dict.fromkeys(phase.needs):
                 self.successors[need].append(phase.id)
         self.order = self._topological_order()
+        self._refuse_bad_loops()
 
     def _error(self, phase_id: str, what: str, why: str = "", do: str = "") -> WorkflowError:
         line = self._lines.get(phase_id)
@@ -93,13 +95,23 @@ class PhaseGraph:
         while queue:
             phase_id = queue.popleft()
             order.append(phase_id)
-            for successor in dict.fromkeys(self.successors[phase_id]):
+            for successor in self.successors[phase_id]:
                 waits[successor] -= 1
                 if waits[successor] == 0:
                     queue.append(successor)
         if len(order) < len(self.phases):
             self._refuse_cycle()
         return tuple(order)
+
+    def _refuse_bad_loops(self) -> None:
+        for phase in self.workflow.phases:
+            if phase.on_fail not in ("", phase.id, *self.upstream(phase.id)):
+                raise self._error(
+                    phase.id,
+                    f"phase '{phase.id}' has on_fail '{phase.on_fail}', which it does not stand on.",
+                    "Doing that again would not do this one again.",
+                    "Name the phase itself or one upstream of it.",
+                )
 
     def _refuse_cycle(self) -> None:
         import networkx
@@ -126,7 +138,7 @@ class PhaseGraph:
 
     def upstream(self, phase_id: str) -> tuple[str, ...]:
         """All that the phase stands on, in `order`."""
-        return self._reach(phase_id, {key: phase.needs for key, phase in self.phases.items()})
+        return self._reach(phase_id, self._needs)
 
     def downstream(self, phase_id: str) -> tuple[str, ...]:
         """All that stands on the phase, in `order`."""

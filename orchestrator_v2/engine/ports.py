@@ -44,7 +44,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """A wish for a run that another process may be driving: cancel, pause, approve, reject, resume."""
+    """A wish for a run that another process may be driving: cancel, pause, review."""
 
     id: int
     kind: str

@@ -27,9 +27,14 @@ _TAKEN_OVER = (
     e.TaskFailed,
     e.RunParked,
     e.RunResumed,
-    e.RunCompleted,
     e.RunFailed,
     e.RunCancelled,
+)
+
+
+# How a replay ends that did not reach the end of its run: nobody drives it on.
+UNFINISHED = e.RunFailed(
+    "replay_unfinished", "The replay did not reach an end.", "The recorded run had not ended, or an answer is missing."
 )
 
 
@@ -68,6 +73,8 @@ async def replay(session: RunSession, recorded: list[e.Recorded], runner: TaskRu
                 equal = before.get(path) == after.get(path)
                 (same if equal else reports if by_engine else different).add(path)
             await session.record(again, blobs=blobs)
+        elif isinstance(event, e.RunCompleted):
+            await session.record(decisions.run_completed(session.graph, session.state))
         elif isinstance(event, (*_TAKEN_OVER, e.TaskCompleted)):
             await session.record(event)
     return Replayed(

@@ -23,18 +23,19 @@ _MODES = {
 }
 
 
-def build_report(graph: PhaseGraph, state: ProjectState, texts: Mapping[str, str]) -> dict[str, str]:
-    """Path to text of the two reports; `texts` holds every file of the project so far."""
-    return {"RUN.md": run_report(graph, state), "docs/trace.md": trace_report(state, texts)}
+def build_report(graph: PhaseGraph, state: ProjectState, texts: Mapping[str, str], spent: int | None) -> dict[str, str]:
+    """Path to text of the two reports; `texts` holds every file of the project so far, `spent` is in nano-dollars."""
+    return {"RUN.md": run_report(graph, state, spent), "docs/trace.md": trace_report(state, texts)}
 
 
-def run_report(graph: PhaseGraph, state: ProjectState) -> str:
+def run_report(graph: PhaseGraph, state: ProjectState, spent: int | None) -> str:
+    """`spent` is the ledger's: it counts calls without a usable answer too, which no phase has in its cost."""
     begun = state.begun
     model = "/".join(part for part in (begun.provider, begun.model) if part)
     sections = [
         f"# What was done: {_cell(begun.name)}",
         _MODES[begun.mode].format(model=model),
-        _facts(state),
+        _facts(state, spent),
         "## Phases",
         _phases(graph, state),
         "## Evidence",
@@ -46,13 +47,14 @@ def run_report(graph: PhaseGraph, state: ProjectState) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _facts(state: ProjectState) -> str:
+def _facts(state: ProjectState, spent: int | None) -> str:
     begun = state.begun
     rows = [
         ("Workflow", begun.workflow.name),
         ("Mode", begun.mode),
         ("Tokens", _tokens(state.usage)),
-        ("Cost", usd(state.usage.cost)),
+        ("Cost, by the ledger", usd(spent)),
+        ("Cost of the answers in use", usd(state.usage.cost)),
         ("Budget", "none" if state.budget is None else usd(state.budget)),
         ("Reviews decided by", "a person" if begun.review == "human" else "the consensus agent"),
     ]

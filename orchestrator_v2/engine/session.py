@@ -6,6 +6,7 @@ A session is the only writer of its run while its claim holds. How many tasks go
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +20,14 @@ from orchestrator_v2.engine import decisions, signals
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import Claim, Journal, RunChange, RunContext, TaskRunner
 from orchestrator_v2.engine.scheduler import Frontier, ready
-from orchestrator_v2.engine.state_models import SETTLED, TERMINAL, ProjectState, TaskDefinition
+from orchestrator_v2.engine.state_models import (
+    SETTLED,
+    TERMINAL,
+    PhaseStatus,
+    ProjectState,
+    TaskDefinition,
+    TaskOutcome,
+)
 from orchestrator_v2.engine.transitions import apply
 
 Subscriber = Callable[[str, Sequence[e.Recorded]], None]
@@ -41,7 +49,8 @@ class RunSession:
     """`state` is the fold of all events so far; a session whose journal failed must be thrown away.
 
     Events are applied at once and become durable in the order in which they were applied, so whatever was
-    decided on a state is never durable before that state is.
+    decided on a state is never durable before that state is. `graph` is the checked graph of the run's workflow,
+    made anew where nobody has it; `created` tells that the run was recorded a moment ago by whoever opens this.
     """
 
     def __init__(
@@ -52,11 +61,13 @@ class RunSession:
         runner: TaskRunner,
         clock: Clock,
         *,
+        graph: PhaseGraph | None = None,
+        created: bool = False,
         subscriber: Subscriber | None = None,
         probe: Probe = no_probe,
     ) -> None:
         self.state = state
-        self.graph = PhaseGraph(state.begun.workflow)
+        self.graph = graph or PhaseGraph(state.begun.workflow)
         self.claim = claim
         self.stop: Stop | None = None
         self._journal = journal
@@ -67,10 +78,28 @@ class RunSession:
         self._frontier = Frontier(self.graph, state)
         self._pending: list[e.Recorded] = []
         self._change: RunChange | None = None
+        self._lost: Exception | None = None
+        self._taken_at_end: set[int] = set()
+        self._created_at = state.seq if created else 0
+
+    @property
+    def untouched(self) -> bool:
+        """Recorded a moment ago and nothing done since: nobody can have sent it a signal yet."""
+        return self.state.seq == self._created_at
 
     @property
     def ended(self) -> bool:
         return self.state.status in TERMINAL
+
+    def _place(self, phase_id: str) -> tuple[PhaseStatus, int, int]:
+        entry = self.state.phase(phase_id)
+        return entry.status, entry.round, entry.attempt
+
+    def may_start(self, phase_id: str) -> bool:
+        """Whether it is pending and all that it needs is settled, now."""
+        return self.state.phase(phase_id).status is PhaseStatus.PENDING and all(
+            self.state.phase(need).status in SETTLED for need in self.graph.phases[phase_id].needs
+        )
 
     def startable(self) -> list[str]:
         """Phases that may start, read off the whole state."""
@@ -88,28 +117,41 @@ class RunSession:
         Raises `StoreError` when the journal is lost to this session; all other errors are recorded.
         """
         entry = self.state.phase(phase_id)
-        phase = self.graph.phases[phase_id]
-        task = TaskDefinition(self.state.run_id, phase, entry.round, entry.attempt, entry.feedback)
-        context = RunContext(self.state, self.graph, self._journal.blobs, self.claim)
+        if entry.status is not PhaseStatus.RUNNING:
+            return await self.start((), admit)  # reopened while its start was on its way to the disk
+        task = TaskDefinition(
+            self.state.run_id, self.graph.phases[phase_id], entry.round, entry.attempt, entry.feedback
+        )
+        outcome = await self._attempt(task)
+        if self.ended:
+            return []
+        if self._place(phase_id) != (PhaseStatus.RUNNING, task.round, task.attempt):
+            # Reopened meanwhile: what came back belongs to a round that is over.
+            return await self.start((), admit)
         blobs: dict[str, bytes] | None = None
-        try:
-            outcome = await self._runner(task, context)
-        except OrchestratorError as error:
-            if isinstance(error, StoreError) and error.parks_as is None:
-                raise
-            decision = decisions.failed(task, error, self._clock.now())
-        except Exception as error:  # noqa: BLE001 - a fault of ours fails this run by name, not the whole process
-            _log.exception("task %s of run %s", task.key, task.run_id)
-            decision = decisions.failed(task, _fault_of_ours(error), self._clock.now())
+        if isinstance(outcome, OrchestratorError):
+            decision = decisions.failed(task, outcome, self._clock.now())
         else:
             decision = decisions.completed(self.graph, self.state, task, outcome)
             blobs = {content_hash(file.content): file.content for file in outcome.files} or None
-        if self.state.phase(phase_id).round != task.round or self.ended:
-            return []  # reopened or cancelled meanwhile: what came back belongs to a round that is over
         self._probe("parsed-before-commit")
         chosen = self._go_on(self._decide(decision), admit)
         await self._flush(blobs)
         return chosen
+
+    async def _attempt(self, task: TaskDefinition) -> TaskOutcome | OrchestratorError:
+        """What the runner brings back, or the error that ends the task. Raises when the journal is lost."""
+        try:
+            return await self._runner(task, RunContext(self.state, self.graph, self._journal.blobs, self.claim))
+        except OrchestratorError as error:
+            if isinstance(error, StoreError) and error.parks_as is None:
+                raise
+            return error
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _cancelled_from_outside():
+                raise
+            _log.exception("task %s of run %s", task.key, task.run_id)
+            return _fault_of_ours(error)
 
     async def receive(self, admit: Admit) -> list[str]:
         """Takes the signals that others sent to this run; returns the phases they set free and `admit` picked."""
@@ -119,14 +161,18 @@ class RunSession:
             if signal.kind == "cancel":
                 self._probe("cancel")
             chosen += self._go_on(self._decide(decision), admit)
-            await self._flush(consumed=(signal.id,))
+            if decision.stop is not None:
+                # Taken together with the event that it leads to: a crash before that must not forget it.
+                self._taken_at_end.add(signal.id)
+            else:
+                await self._flush(consumed=(signal.id,))
         return chosen
 
     async def conclude(self) -> None:
         """Records why the walk stands still, when no task is under way any more."""
         if not self.ended:
             self._put((self.stop or decisions.standstill(self.state),))
-            await self._flush()
+            await self._flush(consumed=tuple(sorted(self._taken_at_end)))
 
     async def record(self, *events: e.Event, blobs: Mapping[str, bytes] | None = None) -> None:
         """Records events that were decided elsewhere (resume, rollback)."""
@@ -152,6 +198,8 @@ class RunSession:
         queue, free = deque(freed), []
         while queue:
             phase_id = queue.popleft()
+            if self.state.phase(phase_id).status is not PhaseStatus.PENDING:
+                continue  # left out before a reopening, and so still
             skip = decisions.skipped(self.graph, self.state, phase_id)
             if skip is not None:
                 self._put((skip,))
@@ -187,12 +235,23 @@ class RunSession:
         self._pending, self._change = [], None
         if not recorded and not blobs and not consumed:
             return
-        await self._journal.append(self.claim, recorded, blobs=blobs, change=change, consumed=consumed)
+        if self._lost is not None:
+            raise self._lost
+        try:
+            await self._journal.append(self.claim, recorded, blobs=blobs, change=change, consumed=consumed)
+        except Exception as error:
+            self._lost = error
+            raise
         if self._subscriber is not None:
             self._subscriber(self.state.run_id, recorded)
 
 
-def _fault_of_ours(error: Exception) -> OrchestratorError:
+def _cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _fault_of_ours(error: BaseException) -> OrchestratorError:
     return OrchestratorError(
         "The engine met a fault of its own.",
         f"{type(error).__name__} in the task; the log has the whole story.",

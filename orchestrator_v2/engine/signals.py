@@ -34,6 +34,9 @@ class Wish(msgspec.Struct, frozen=True):
     by: str = ""
 
 
+WISHES = ("cancel", "pause")
+
+
 def encode(payload: Review | Wish) -> bytes:
     return msgspec.json.encode(payload)
 
@@ -42,6 +45,9 @@ def decision_of(graph: PhaseGraph, state: ProjectState, signal: Signal) -> decis
     """What a signal leads to in this state; one that came too late leads to nothing, and is logged."""
     if state.status in TERMINAL:
         _log.warning("run %s has ended; the signal '%s' changes nothing", state.run_id, signal.kind)
+        return decisions.Decision(())
+    if signal.kind not in _KINDS:
+        _log.warning("run %s: there is no signal '%s'", state.run_id, signal.kind)
         return decisions.Decision(())
     return _KINDS[signal.kind](graph, state, signal)
 

@@ -15,7 +15,7 @@ from orchestrator_v2.core.records import ENGINE, Artifact
 from orchestrator_v2.core.workflow import Phase
 from orchestrator_v2.engine import gates, report
 from orchestrator_v2.engine.phase_graph import ENGINE_AGENT, PhaseGraph
-from orchestrator_v2.engine.ports import Evidence, RunContext
+from orchestrator_v2.engine.ports import Claim, Evidence, RunContext
 from orchestrator_v2.engine.scheduler import upstream_artifacts, whole_tree
 from orchestrator_v2.engine.state_models import OutputFile, ProjectState, TaskDefinition, TaskOutcome
 
@@ -32,10 +32,22 @@ AgentCall = Callable[[TaskDefinition, AgentInput], Awaitable[TaskOutcome]]
 
 
 class PhaseRunner:
-    """The `TaskRunner` of ordinary runs."""
+    """The `TaskRunner` of ordinary runs.
 
-    def __init__(self, agent: AgentCall, evidence: Evidence, *, isolate: Callable[[ProjectState], bool]) -> None:
+    `isolate` says of a run whether its code may run behind walls only; `spent` gives what a run has cost so far by
+    its ledger, in nano-dollars (None: a part of it is unknown).
+    """
+
+    def __init__(
+        self,
+        agent: AgentCall,
+        evidence: Evidence,
+        *,
+        isolate: Callable[[ProjectState], bool],
+        spent: Callable[[Claim], Awaitable[int | None]],
+    ) -> None:
         self._agent = agent
+        self._spent = spent
         self._evidence = evidence
         self._isolate = isolate
 
@@ -48,7 +60,7 @@ class PhaseRunner:
 
     async def _work(self, task: TaskDefinition, context: RunContext) -> TaskOutcome:
         if task.phase.agent == ENGINE_AGENT:
-            return await _engine_phase(task.phase, context)
+            return await _engine_phase(task.phase, context, await self._spent(context.claim))
         texts = await _texts((*task.inputs, *task.current), context)
         return await self._agent(
             task,
@@ -82,12 +94,12 @@ async def _texts(artifacts: tuple[Artifact, ...], context: RunContext) -> dict[s
     return {key: content.decode("utf-8", "replace") for key, content in contents.items()}
 
 
-async def _engine_phase(phase: Phase, context: RunContext) -> TaskOutcome:
+async def _engine_phase(phase: Phase, context: RunContext, spent: int | None) -> TaskOutcome:
     """What the engine writes itself: the report and the trace, from events and files alone."""
     tree = whole_tree(context.graph, context.state)
     contents = await context.read([artifact.hash for artifact in tree.values()])
     texts = {path: contents[a.hash].decode("utf-8", "replace") for path, a in tree.items()}
-    made = report.build_report(context.graph, context.state, texts)
+    made = report.build_report(context.graph, context.state, texts, spent)
     return TaskOutcome(
         result="Report and trace, measured by the engine.",
         files=tuple(

@@ -91,6 +91,7 @@ def _task_completed(state: ProjectState, event: e.TaskCompleted, recorded: e.Rec
         reasons=event.reasons,
         notes=event.notes,
         ended_at=recorded.at,
+        lost=0,
     )
     return _with(state, recorded, event.phase, phase, usage=state.usage + event.usage)
 
@@ -140,7 +141,13 @@ def _phase_reopened(state: ProjectState, event: e.PhaseReopened, recorded: e.Rec
 
 
 def _phase_skipped(state: ProjectState, event: e.PhaseSkipped, recorded: e.Recorded) -> ProjectState:
-    phase = replace(state.phase(event.phase), status=PhaseStatus.SKIPPED, reasons=(event.reason,), ended_at=recorded.at)
+    phase = replace(
+        state.phase(event.phase),
+        status=PhaseStatus.SKIPPED,
+        reasons=(event.reason,),
+        artifacts=(),  # what was not good enough is in the history, not in the project
+        ended_at=recorded.at,
+    )
     return _with(state, recorded, event.phase, phase)
 
 
@@ -176,13 +183,16 @@ def _run_parked(state: ProjectState, event: e.RunParked, recorded: e.Recorded) -
     )
 
 
-def _run_resumed(state: ProjectState, event: e.RunResumed, recorded: e.Recorded) -> ProjectState:
-    """Tasks that were under way when their worker died are pending again, and counted as lost."""
-    phases = state.phases
-    for name, phase in state.phases.items():
+def _abandoned(phases: immutables.Map[str, PhaseState]) -> immutables.Map[str, PhaseState]:
+    for name, phase in phases.items():
         if phase.status is PhaseStatus.RUNNING:
             phases = phases.set(name, replace(phase, status=PhaseStatus.PENDING, lost=phase.lost + 1))
-    phases = _reset(phases, event.reset, lost=0, loops=0)
+    return phases
+
+
+def _run_resumed(state: ProjectState, event: e.RunResumed, recorded: e.Recorded) -> ProjectState:
+    """Tasks that were under way when their worker died are pending again, and counted as lost."""
+    phases = _reset(_abandoned(state.phases), event.reset, lost=0, loops=0)
     return _counted(
         state,
         phases,
@@ -196,7 +206,9 @@ def _run_resumed(state: ProjectState, event: e.RunResumed, recorded: e.Recorded)
 
 
 def _run_rolled_back(state: ProjectState, event: e.RunRolledBack, recorded: e.Recorded) -> ProjectState:
-    phases = _reset(state.phases, event.resets, lost=0, loops=0, feedback="", artifacts=(), receipts=(), result="")
+    phases = _reset(
+        _abandoned(state.phases), event.resets, lost=0, loops=0, feedback="", artifacts=(), receipts=(), result=""
+    )
     return _counted(state, phases, recorded, status=RunStatus.RUNNING, stopped="", advice="", resume_at=None, tree="")
 
 

@@ -39,17 +39,18 @@ class Session(Protocol):
     def close(self) -> None: ...
 
     def heads(self, run_nos: Sequence[int]) -> list[Row]:
-        """(run_no, epoch, spent, unpriced) of those runs, locked until the transaction ends."""
+        """(run_no, epoch, spent, unpriced, id of the last event) of those runs, locked until the transaction ends."""
         ...
 
 
 @dataclass(slots=True)
 class Head:
-    """The part of a run's row that its writes are checked against, as it stands inside the transaction."""
+    """What a run's writes are checked against, as it stands inside the transaction; `last` is its last event's id."""
 
     epoch: int
     spent: int
     unpriced: int
+    last: int
 
 
 class Transaction:
@@ -62,7 +63,7 @@ class Transaction:
         self.load(run_nos)
 
     def load(self, run_nos: Iterable[int]) -> None:
-        self._heads.update((row[0], Head(*row[1:4])) for row in self.session.heads(sorted(run_nos)))
+        self._heads.update((row[0], Head(*row[1:5])) for row in self.session.heads(sorted(run_nos)))
 
     def fence(self, claim: Claim) -> Head:
         """Raises `FencedError` when another worker has claimed the run since."""
@@ -160,6 +161,14 @@ def fenced(claim: Claim) -> FencedError:
         f"Run '{claim.run_id}' is no longer held by this worker.",
         f"Another worker claimed it after epoch {claim.epoch}.",
         "Stop working on it here; nothing was written.",
+    )
+
+
+def gap(claim: Claim) -> StoreError:
+    return StoreError(
+        f"An event of run '{claim.run_id}' was not written.",
+        "The event before it is not there: an append before this one has failed.",
+        "Resume the run; all that was acknowledged is there.",
     )
 
 

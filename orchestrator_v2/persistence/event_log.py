@@ -13,7 +13,7 @@ from orchestrator_v2.core.errors import StoreCorruptError
 from orchestrator_v2.core.events import Recorded, decode_event, encode_event
 from orchestrator_v2.engine.ports import Claim, RunChange
 from orchestrator_v2.persistence import statements as sql
-from orchestrator_v2.persistence.batch import Row, Session, Transaction, Unit
+from orchestrator_v2.persistence.batch import Row, Session, Transaction, Unit, gap
 
 SEQ_BITS = 32
 LAST_SEQ = (1 << SEQ_BITS) - 1
@@ -36,7 +36,12 @@ def append(
     rows = event_rows(claim.run_no, events)
 
     def apply(transaction: Transaction) -> None:
-        transaction.fence(claim)
+        head = transaction.fence(claim)
+        if rows:
+            # An append that failed must not be followed by one that was decided on it: a gap could never be read.
+            if rows[0][0] != head.last + 1:
+                raise gap(claim)
+            head.last = rows[-1][0]
         transaction.later(sql.INSERT_EVENT, rows)
         if blobs:
             transaction.later(sql.INSERT_BLOB, sorted(blobs.items()))

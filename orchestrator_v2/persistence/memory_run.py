@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from orchestrator_v2.core.events import Recorded
 from orchestrator_v2.engine.ports import Claim, RunRow, Signal
 from orchestrator_v2.llm.ledger import CallRow
-from orchestrator_v2.persistence.batch import fenced, unstorable
+from orchestrator_v2.persistence.batch import fenced, gap, unstorable
 
 
 @dataclass(slots=True)
@@ -34,6 +34,8 @@ class MemoryRun:
     def add(self, events: dict[int, Recorded]) -> None:
         if taken := self.events.keys() & events.keys():
             raise unstorable(ValueError(f"event {min(taken)} is there already"))
+        if events and min(events) != len(self.events) + 1:
+            raise gap(Claim(self.row.run_id, self.row.run_no, self.epoch))
         self.events.update(events)
 
 

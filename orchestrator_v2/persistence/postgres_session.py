@@ -14,8 +14,9 @@ from orchestrator_v2.persistence.statements import in_postgres
 
 # The transaction's own number comes with the lock, so that a lost commit can be looked up afterwards.
 _HEADS = (
-    "SELECT run_no, epoch, spent, unpriced, pg_current_xact_id()::text FROM runs WHERE run_no IN ({})"
-    " ORDER BY run_no FOR NO KEY UPDATE"
+    "SELECT run_no, epoch, spent, unpriced, COALESCE((SELECT MAX(id) FROM events"
+    " WHERE id > run_no::bigint << 32 AND id < (run_no::bigint + 1) << 32), run_no::bigint << 32),"
+    " pg_current_xact_id()::text FROM runs WHERE run_no IN ({}) ORDER BY run_no FOR NO KEY UPDATE"
 )
 _TRANSACTION = "SELECT pg_current_xact_id()::text"
 
@@ -70,7 +71,7 @@ class PostgresSession:
     def heads(self, run_nos: Sequence[int]) -> list[Row]:
         found = self._first(_HEADS.format(", ".join(map(str, run_nos)))) if run_nos else []
         if found:
-            self.transaction = found[0][4]
+            self.transaction = found[0][5]
         elif not self.transaction:
             self.transaction = self._first(_TRANSACTION)[0][0]
         return found

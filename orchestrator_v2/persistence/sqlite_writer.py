@@ -20,7 +20,10 @@ from orchestrator_v2.persistence.sqlite_failures import sqlite_failure
 LOCK_WAIT = 10.0
 SWITCH_PAUSE = 0.02
 
-_HEAD = "SELECT run_no, epoch, spent, unpriced FROM runs WHERE run_no = ?"
+_HEAD = (
+    "SELECT run_no, epoch, spent, unpriced, COALESCE((SELECT MAX(id) FROM events"
+    " WHERE id > run_no << 32 AND id < (run_no + 1) << 32), run_no << 32) FROM runs WHERE run_no = ?"
+)
 
 
 class SqliteSession:

@@ -71,15 +71,13 @@ def test_text_becomes_the_right_type(machine: Machine) -> None:
     settings = machine.load(
         ORCHESTRATOR_BUDGET_USD="2.50",
         ORCHESTRATOR_LOG_PROMPTS="true",
-        ORCHESTRATOR_LOG_DIR="logs",
-        ORCHESTRATOR_PROMPTS_DIR="~/prompts",
+        ORCHESTRATOR_LOG_DIR="~/logs",
         ORCHESTRATOR_DATA_DIR="/var/lib/x",
         ORCHESTRATOR_PARALLELISM="8",
     ).settings
     assert settings.budget_usd == 2.5
     assert settings.log_prompts is True
-    assert settings.log_dir == machine.cwd / "logs"
-    assert settings.prompts_dir == machine.home / "prompts"
+    assert settings.log_dir == machine.home / "logs"
     assert settings.data_dir == Path("/var/lib/x")
     assert settings.parallelism == 8
 
