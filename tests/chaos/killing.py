@@ -1,0 +1,119 @@
+"""Processes that are killed for real, and what has to hold of the database and the project after each."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+BRIEF = "A tally counter: count named things from the command line and keep the counts in a JSON file."
+KEY = "sk-ant-chaos-0123456789"
+HERE = Path(__file__).parent
+# A claim's lease holds for 30 s; whoever waits for it to run out is over this.
+TAKEN_OVER_WITHIN = 25.0
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What a worker is to do in `home`; `workflow` is `diamond` or a built-in one.
+
+    With `insist` it also resumes runs that were set aside, as a person would.
+    """
+
+    home: str
+    mode: str = "simulated"
+    base_url: str = ""
+    workflow: str = "diamond"
+    runs: int = 1
+    cancel: bool = False
+    insist: bool = False
+    brief: str = BRIEF
+
+
+class Ended(msgspec.Struct, frozen=True):
+    code: int
+    said: str
+    errors: str
+
+    @property
+    def killed(self) -> bool:
+        return self.code == -signal.SIGKILL
+
+
+async def spawn(job: Job, crash_at: str = "") -> asyncio.subprocess.Process:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]), "CRASH_AT": crash_at}
+    command = (sys.executable, str(HERE / "worker.py"), msgspec.json.encode(job).decode())
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe)
+
+
+async def run_worker(job: Job, crash_at: str = "", *, within: float = TAKEN_OVER_WITHIN) -> Ended:
+    """The worker's end, within the time that a takeover without waiting for the lease allows."""
+    process = await spawn(job, crash_at)
+    async with asyncio.timeout(within):
+        out, errors = await process.communicate()
+    return Ended(process.returncode or 0, out.decode(), errors.decode())
+
+
+async def killed_at(job: Job, point: str) -> Ended:
+    ended = await run_worker(job, point)
+    assert ended.killed, f"{point} was not reached: {ended}"
+    return ended
+
+
+async def finish(job: Job, *, within: float = TAKEN_OVER_WITHIN) -> None:
+    """A worker that is left alone ends its work."""
+    ended = await run_worker(job, within=within)
+    assert (ended.code, ended.said.split()[-1:]) == (0, ["finished"]), ended.errors
+
+
+def rows(home: Path, query: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(f"file:{home / 'data/orchestrator.db'}?mode=ro", uri=True)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def assert_sound(home: Path) -> None:
+    """The file is whole, its references hold, events have no gap, and every call has one answer at most."""
+    assert rows(home, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(home, "PRAGMA foreign_key_check") == []
+    places = "SELECT id >> 32 AS run_no, id & 4294967295 AS seq FROM events"
+    gaps = f"SELECT run_no FROM ({places}) GROUP BY run_no HAVING min(seq) != 1 OR max(seq) != count(*)"
+    assert rows(home, gaps) == []
+    twice = "SELECT run_no, key FROM model_calls WHERE outcome = 'done' GROUP BY 1, 2 HAVING count(*) > 1"
+    assert rows(home, twice) == []
+
+
+def assert_no_task_twice(home: Path) -> int:
+    """No phase was completed twice in one round; gives how many were completed."""
+    each = rows(
+        home,
+        "SELECT id >> 32, json_extract(payload, '$.phase'), coalesce(json_extract(payload, '$.round'), 1), count(*)"
+        " FROM events WHERE type = 'TaskCompleted' GROUP BY 1, 2, 3",
+    )
+    assert [row for row in each if row[3] != 1] == []
+    return len(each)
+
+
+def statuses(home: Path) -> list[str]:
+    return [str(row[0]) for row in rows(home, "SELECT status FROM runs ORDER BY run_no")]
+
+
+def git(out: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(out), *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+    return (done.stdout + done.stderr).strip()
+
+
+def assert_laid_out(out: Path, head: str = "") -> None:
+    """The repository is sound and clean, and at the commit `head` where one is given: that of an undisturbed run."""
+    assert git(out, "fsck", "--strict", "--no-dangling") == ""
+    assert git(out, "status", "--porcelain") == ""
+    assert head in {"", git(out, "rev-parse", "HEAD")}
