@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
+    # A plugin of pydantic sees every value that is validated, keys too, and looking for one slows each start.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     from orchestrator_v2.cli.main import run_cli
 
     sys.exit(run_cli(sys.argv[1:]))

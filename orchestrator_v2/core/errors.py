@@ -34,7 +34,7 @@ Where an error is made from a vendor's exception is `llm/errors.py`; how one is 
     │   ├── RefusalError                  refusal or content filter
     │   ├── EmptyOutputError              nothing, or white space
     │   ├── PromptTooLargeError           over the model's window; has `over_by` (tokens)
-    │   └── MissingExtraError             the SDK is not installed; says how to
+    │   └── MissingExtraError             a package is not installed; says how to
     ├── InvalidOutputError                a model's answer that does not fit its schema
     └── WorkspaceError                    files and processes
         ├── UnsafePathError               a file name that leaves the workspace, or worse

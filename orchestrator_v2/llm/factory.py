@@ -100,7 +100,7 @@ class LLMFactory:
     ) -> LLMClient:
         """whole(retrying(recorded(metered(logged(fallback(provider)))))); what is not asked for is left out.
 
-        Raises what `resolve` raises, `CredentialMissingError` without a key, `MissingExtraError` without the SDK.
+        Raises what `resolve` raises, `CredentialMissingError` without a key, `MissingExtraError` without what its wire needs.
         """
         configs = (config, *fallbacks)
         infos = [self.resolve(each, prices=prices) for each in configs]
@@ -124,7 +124,7 @@ class LLMFactory:
         return WholeClient(client, max_output=infos[0].facts.max_output)
 
     def create_replay(self, config: LLMConfig, ledger: RecordedAnswers) -> LLMClient:
-        """A client that answers as `config` once did, from `ledger` alone; needs no key and no SDK."""
+        """A client that answers as `config` once did, from `ledger` alone; needs no key and no network."""
         base_url = check_base_url(config.base_url) if config.base_url else ""
         # Priced and placed in time by nobody: a recorded run may use a model that is long retired.
         info = resolve_model(config.provider, config.model, now=0.0, base_url=base_url)

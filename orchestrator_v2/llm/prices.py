@@ -6,7 +6,10 @@ Which models there are is `catalog.py`; when a call is reserved and settled is `
 from __future__ import annotations
 
 import datetime
+import functools
+from collections.abc import Mapping
 from decimal import Decimal
+from importlib import resources
 from typing import Any
 
 import msgspec
@@ -75,24 +78,45 @@ def parse_price_row(text: str) -> PriceRow | None:
 
 
 def find_price(provider: str, model: str, *, base_url: str = "", now: float) -> PriceRow | None:
-    """The price of a model at `now` (epoch seconds) from the offline table of `genai-prices`; None when unknown.
+    """The price of a model at `now` (epoch seconds): pinned in `prices.json`, else by `table_price`; None if unknown."""
+    return _pinned().get(provider, {}).get(model) or table_price(provider, model, base_url=base_url, now=now)
 
-    A model that the provider's own list lacks is looked up by the server's address.
+
+def table_price(provider: str, model: str, *, base_url: str = "", now: float) -> PriceRow | None:
+    """The price by the offline table of `genai-prices`, which takes longer to load than a request to send.
+
+    A model that the provider's own list lacks is looked up by the server's address. None when unknown.
     """
+    found = _in_table(provider, model, base_url)
+    moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
+    return None if found is None else _row_of(found.get_prices(moment))
+
+
+def lasting_price(provider: str, model: str) -> PriceRow | None:
+    """The table's price where it is the same at all times: what may be pinned. None for the others."""
+    found = _in_table(provider, model, "")
+    return None if found is None or isinstance(found.prices, list) else _row_of(found.prices)
+
+
+@functools.cache
+def _pinned() -> Mapping[str, Mapping[str, PriceRow]]:
+    content = resources.files("orchestrator_v2.llm").joinpath("prices.json").read_bytes()
+    return msgspec.json.decode(content, type=dict[str, dict[str, PriceRow]])
+
+
+def _in_table(provider: str, model: str, base_url: str) -> Any:
     try:
         from genai_prices import data_snapshot
     except ImportError:
         return None
-    moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
     snapshot = data_snapshot.get_snapshot()
     for provider_id, url in ((provider, None), (None, base_url or None)):
         if provider_id is None and url is None:
             continue
         try:
-            _, found = snapshot.find_provider_model(model, None, provider_id, url)
+            return snapshot.find_provider_model(model, None, provider_id, url)[1]
         except LookupError:
             continue
-        return _row_of(found.get_prices(moment))
     return None
 
 

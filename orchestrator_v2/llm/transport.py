@@ -1,4 +1,4 @@
-"""Our own hand on the wire below a vendor's SDK: bodies are cut at a cap, keys stay with their origin.
+"""The HTTP client of every wire: bodies are cut at a cap, keys stay with their origin.
 
 Imported inside the providers' functions only, as it needs httpx2. What is read from a body is theirs.
 """

@@ -1,4 +1,4 @@
-"""The Anthropic provider over real HTTP with the real SDK, against a strict local server that breaks on demand."""
+"""The Anthropic provider over real HTTP, against a strict local server that breaks on demand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from orchestrator_v2.llm.catalog import resolve_model
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.pool import ClientPool
 from orchestrator_v2.llm.provider import Connection, Timeouts
-from orchestrator_v2.llm.providers.anthropic import build_request
+from orchestrator_v2.llm.providers.anthropic import build_headers, build_request
 from orchestrator_v2.llm.retry import RetryConfig
 from orchestrator_v2.llm.types import InvokeOptions, LLMConfig, Message
 from orchestrator_v2.testing.anthropic_rules import Seen, broken_rules
@@ -497,17 +497,16 @@ def test_what_is_not_sent_to_an_unsafe_base_url():
 
 
 def test_under_the_vendors_own_address_the_present_version_is_spoken():
-    """Only an own base_url speaks the older version; the vendor's own server gets the SDK's present one."""
+    """Only an own base_url, and a model that takes sampling and is given some, speak the older version."""
     now = 1_800_000_000.0
     info = resolve_model("anthropic", "claude", now=now)
     connection = Connection(
         LLMConfig("anthropic", "claude", KEY), info, ClientPool(), ManualClock(), lambda name: None, Timeouts()
     )
-    assert "extra_headers" not in build_request(connection, ASK, OPTIONS)
+    assert build_headers(connection, KEY)["anthropic-version"] == "2026-10-21"
     older = msgspec.structs.replace(connection, info=resolve_model("anthropic", "claude-opus-4-6", now=now))
-    request = build_request(older, ASK, InvokeOptions(temperature=1.0))
-    assert request["extra_headers"] == {"anthropic-version": "2023-06-01"}
-    assert request["extra_body"] == {"temperature": 1.0}
+    assert build_request(older, ASK, InvokeOptions(temperature=1.0))["temperature"] == 1.0
+    assert build_headers(older, KEY, older=True)["anthropic-version"] == "2023-06-01"
 
 
 def test_the_strict_server_can_say_no():

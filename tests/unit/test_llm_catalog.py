@@ -14,7 +14,7 @@ from orchestrator_v2.core.usage import NANO, Usage
 from orchestrator_v2.llm.auth import resolve_credential, resolve_credentials
 from orchestrator_v2.llm.catalog import lifecycle_note, list_models, load_catalog, resolve_model
 from orchestrator_v2.llm.origin import check_base_url, origin_of
-from orchestrator_v2.llm.prices import PriceRow, find_price, parse_price_row, price, price_row, worst_case
+from orchestrator_v2.llm.prices import PriceRow, find_price, lasting_price, parse_price_row, price, price_row, worst_case
 from orchestrator_v2.llm.tokens import estimate_tokens
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC).timestamp()
@@ -94,6 +94,14 @@ def test_a_pinned_row_survives_its_text():
     assert parse_price_row(price_row(PriceRow())) == PriceRow()
     with pytest.raises(ConfigError):
         parse_price_row("{not a row")
+
+
+def test_a_pinned_price_is_the_tables():
+    """The file that stands in for the table at start-up says what the table says; `scripts/pin_prices.py` writes it."""
+    pinned = [(provider, model) for provider, row in load_catalog().items() for model in row.models]
+    lasting = {key: row for key in pinned if (row := lasting_price(*key)) is not None}
+    assert len(lasting) >= 20
+    assert {key: find_price(*key, now=NOW) for key in lasting} == lasting
 
 
 def test_an_unknown_price_is_none_never_zero():

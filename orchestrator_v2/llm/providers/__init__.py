@@ -1,4 +1,4 @@
-"""One wire format a file; each imports its vendor's SDK when it is first used.
+"""One wire format a file; what a wire needs beside HTTP is imported when it is first used.
 
 Only `llm/factory.py` opens this package.
 """

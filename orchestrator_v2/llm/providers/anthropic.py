@@ -1,47 +1,48 @@
-"""Anthropic's Messages wire: the request, the client of the vendor's SDK, faults as this project's errors.
+"""Anthropic's Messages wire: the request and its headers, spoken over our own HTTP client.
 
 How its stream is read is `anthropic_stream.py`; retries, prices and the environment are none of its business.
+Source: the vendor's SDK 2.11, beside which a test lays what is sent here, byte for byte.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from orchestrator_v2.core.errors import (
-    BadGatewayError,
     CredentialMissingError,
     MissingExtraError,
-    ProviderError,
     RequestRejectedError,
 )
-from orchestrator_v2.core.records import Provenance
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.auth import kind_of
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS, LLMClient
-from orchestrator_v2.llm.errors import from_exception, from_status, make_error
+from orchestrator_v2.llm.errors import from_exception, make_error
 from orchestrator_v2.llm.meter import capped
 from orchestrator_v2.llm.origin import check_base_url
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.providers.anthropic_stream import StreamReader
+from orchestrator_v2.llm.strict_schema import strict_schema
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
+from orchestrator_v2.llm.wire import Wire, said_by
 
 INSTALL = "pip install 'orchestrator-v2[anthropic]'"
+PATH = "/v1/messages"
+PRESENT_VERSION = "2026-10-21"
 # Under the vendor's present version sampling is an error; compatible servers and older profiles speak the former one.
 OLDER_VERSION = "2023-06-01"
-# Enough of an error's body to name the reason.
-_ERROR_BODY = 64 * 1024
+OAUTH_BETA = "oauth-2025-04-20"
 
 
 class AnthropicProvider:
     needs_credential = True
 
     def missing_extra(self) -> str:
-        return "" if importlib.util.find_spec("anthropic") else INSTALL
+        return "" if importlib.util.find_spec("httpx2") else INSTALL
 
     def connect(self, connection: Connection) -> LLMClient:
         """A client bound to the key's origin. Raises `CredentialMissingError`, `MissingExtraError`, `ConfigError`."""
@@ -50,8 +51,7 @@ class AnthropicProvider:
                 "There is no key for Anthropic.", "Real mode needs one.", "Set ANTHROPIC_API_KEY, or run simulated."
             )
         if self.missing_extra():
-            raise MissingExtraError("Anthropic's SDK is not installed.", "", f"Run: {INSTALL}")
-        check_base_url(connection.info.base_url)
+            raise MissingExtraError("The HTTP client for Anthropic is not installed.", "", f"Run: {INSTALL}")
         return AnthropicClient(connection, connection.config.credential)
 
 
@@ -61,89 +61,52 @@ class AnthropicClient:
     def __init__(self, connection: Connection, credential: Secret) -> None:
         self._connection = connection
         self._credential = credential
-        self._info = connection.info
-        self._base_url = check_base_url(connection.info.base_url)
+        self._wire = Wire(connection, check_base_url(connection.info.base_url), (credential,))
 
     @property
     def provider(self) -> str:
-        return self._info.provider
+        return self._connection.info.provider
 
     @property
     def model(self) -> str:
-        return self._info.name
+        return self._connection.info.name
 
     async def invoke(
         self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS, *, key: str = ""
     ) -> Completion:
-        clock = self._connection.clock
-        started = clock.monotonic()
-        try:
-            sdk = self._sdk()
-            request = build_request(self._connection, messages, options)
-            async with asyncio.timeout(options.timeout or self._connection.timeouts.total):
-                completion = await self._send(sdk, request)
-        except ProviderError:
-            raise
-        except Exception as exc:  # noqa: BLE001 - the SDK lets through what four libraries below it raise
-            raise self._error(exc) from None
-        made_by = Provenance("real", self.provider, self.model)
-        return msgspec.structs.replace(completion, provenance=made_by, latency=clock.monotonic() - started)
-
-    async def _send(self, sdk: Any, request: dict[str, Any]) -> Completion:
+        started = self._connection.clock.monotonic()
+        body = build_request(self._connection, messages, options)
+        headers = build_headers(self._connection, self._credential, older="temperature" in body)
         reader = StreamReader(self._connection.probe, (self._credential,))
-        async with sdk.messages.with_streaming_response.create(**request) as response:
-            http = response.http_response
-            if not http.headers.get("content-type", "").lower().startswith("text/event-stream"):
-                raise self._no_stream(await _head(http.aiter_raw()))
-            await reader.read(http.aiter_raw())
-        return reader.completion(http.headers.get("request-id", ""))
-
-    def _no_stream(self, body: bytes) -> BadGatewayError:
-        reason = from_status(200, body or b"an empty body", secrets=(self._credential,)).why
-        return make_error(BadGatewayError, reason, status=200)
-
-    def _error(self, exc: Exception) -> ProviderError:
-        response = getattr(exc, "response", None)
-        if response is None:
-            return from_exception(exc, secrets=(self._credential,))
-        return from_status(
-            response.status_code,
-            getattr(exc, "body", None),
-            response.headers,
-            secrets=(self._credential,),
-            now=self._connection.clock.now(),
-        )
-
-    def _sdk(self) -> Any:
-        config = self._connection.config
-        key = (self.provider, self._base_url, self._credential, config.credential_kind)
-        return self._connection.pool.get(key, self._build_sdk)
-
-    def _build_sdk(self) -> tuple[Any, Callable[[], Awaitable[None]]]:
         try:
-            import anthropic
-            from anthropic.lib.credentials import StaticToken
-        except ImportError as exc:
-            raise MissingExtraError("Anthropic's SDK is not installed.", str(exc), f"Run: {INSTALL}") from exc
-        from orchestrator_v2.llm.transport import create_http_client
-
-        timeouts, secret = self._connection.timeouts, self._credential.reveal()
-        is_token = "oauth_token" in (self._connection.config.credential_kind, kind_of(self._credential))
-        credential: dict[str, Any] = {"credentials": StaticToken(secret)} if is_token else {"api_key": secret}
-        http = create_http_client(self._base_url, timeouts, self._connection.probe)
-        sdk = anthropic.AsyncAnthropic(
-            **credential, base_url=self._base_url, max_retries=0, http_client=http, open_telemetry=False
-        )
-        # The constructor takes headers, the Authorization too, from ANTHROPIC_CUSTOM_HEADERS; a test watches over this.
-        sdk._custom_headers = {"Accept-Encoding": "identity"}
-        return sdk, http.aclose
+            async with (
+                asyncio.timeout(options.timeout or self._connection.timeouts.total),
+                self._wire.stream(PATH, body, headers) as response,
+            ):
+                await reader.read(response.aiter_raw())
+        except TimeoutError as exc:
+            raise from_exception(exc) from None
+        return said_by(reader.completion(response.headers.get("request-id", "")), self._connection, started)
 
     async def aclose(self) -> None:
-        """Nothing: the SDK's client belongs to the factory's pool and is shared."""
+        """Nothing: the HTTP client belongs to the factory's pool and is shared."""
 
 
-def build_request(connection: Connection, messages: Sequence[Message], options: InvokeOptions) -> dict[str, Any]:
-    """The SDK's arguments. Raises `RequestRejectedError`, unsent, for an option that the model does not have."""
+def build_headers(connection: Connection, credential: Secret, *, older: bool = False) -> dict[str, str]:
+    """The wire's headers, the key among them; `older` asks for the version that still takes sampling."""
+    is_token = "oauth_token" in (connection.config.credential_kind, kind_of(credential))
+    older = older or connection.info.own_base_url
+    headers = {
+        "Accept": "text/event-stream",
+        "Authorization": f"Bearer {credential.reveal()}",
+        "Content-Type": "application/json",
+        "anthropic-version": OLDER_VERSION if older else PRESENT_VERSION,
+    }
+    return headers | ({"anthropic-beta": OAUTH_BETA} if is_token else {})
+
+
+def build_request(connection: Connection, messages: Sequence[Message], options: InvokeOptions) -> Mapping[str, Any]:
+    """The body to send. Raises `RequestRejectedError`, unsent, for an option that the model does not have."""
     info = connection.info
     request: dict[str, Any] = {
         "model": info.name,
@@ -153,9 +116,7 @@ def build_request(connection: Connection, messages: Sequence[Message], options: 
     }
     system = options.system_prompt
     if options.response_schema is not None and info.facts.json_schema:
-        from anthropic import transform_schema
-
-        schema = transform_schema(options.response_schema)
+        schema = _enforced(options.response_schema)
         request["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     elif options.response_schema is not None:
         system = f"{system}\n\n{_schema_in_words(options.response_schema)}".strip()
@@ -163,11 +124,16 @@ def build_request(connection: Connection, messages: Sequence[Message], options: 
         request["system"] = system
     if options.stop_sequences:
         request["stop_sequences"] = list(options.stop_sequences)
-    if info.own_base_url or options.temperature is not None:
-        request["extra_headers"] = {"anthropic-version": OLDER_VERSION}
     if options.temperature is not None:
-        request["extra_body"] = {"temperature": _allowed_temperature(connection, options.temperature)}
+        request["temperature"] = _allowed_temperature(connection, options.temperature)
     return request
+
+
+def _enforced(schema: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return strict_schema(schema)
+    except ValueError as exc:
+        raise make_error(RequestRejectedError, str(exc), unbilled=True) from None
 
 
 def _turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
@@ -196,12 +162,3 @@ def _allowed_temperature(connection: Connection, temperature: float) -> float:
     raise make_error(
         RequestRejectedError, f"The model '{connection.info.name}' does not take a temperature.", unbilled=True
     )
-
-
-async def _head(chunks: Any) -> bytes:
-    body = b""
-    async for chunk in chunks:
-        body += chunk
-        if len(body) >= _ERROR_BODY:
-            break
-    return body

@@ -89,7 +89,7 @@ class StreamReader:
                     break
         except (ProviderError, TimeoutError):
             raise
-        except Exception as exc:  # noqa: BLE001 - streams leak what four libraries below the SDK raise
+        except Exception as exc:  # noqa: BLE001 - streams leak what the layers of HTTP below raise
             raise self._broken(exc) from None
         if not self._stopped or self._stop_reason is None:
             raise self._unfinished()

@@ -1,0 +1,92 @@
+"""One streamed request: JSON goes out, server-sent events come back, anything else is one of this project's errors.
+
+What the JSON and the events mean is each provider's file; caps, redirects and the bound origin are `transport.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from orchestrator_v2.core.errors import BadGatewayError, ProviderError
+from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.llm.errors import from_exception, from_status, make_error
+from orchestrator_v2.llm.provider import Connection
+from orchestrator_v2.llm.types import Completion
+
+# Enough of an error's body to name the reason.
+_ERROR_BODY = 64 * 1024
+
+
+class Wire:
+    """Posts to one base URL with one credential; its HTTP client is the factory's and is shared."""
+
+    def __init__(self, connection: Connection, base_url: str, secrets: Sequence[Secret]) -> None:
+        self._connection = connection
+        self._base_url = base_url
+        self._secrets = tuple(secrets)
+
+    @asynccontextmanager
+    async def stream(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[Any]:
+        """The response (httpx2) to a POST, still to be read with `aiter_raw`; it is a stream of events for sure.
+
+        Raises the `ProviderError` of any other status and content, of the transport's faults, and, around the
+        reading too, of whatever four libraries below let through.
+        """
+        try:
+            http = self._http()
+            request = http.build_request("POST", path, content=msgspec.json.encode(body), headers=dict(headers))
+            response = await http.send(request, stream=True)
+            try:
+                await self._check(response)
+                yield response
+            finally:
+                await response.aclose()
+        except ProviderError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - named by class in `errors.py`, where each has its meaning
+            raise from_exception(exc, secrets=self._secrets) from None
+
+    async def _check(self, response: Any) -> None:
+        is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
+        if response.status_code == 200 and is_stream:
+            return
+        text = await _head(response.aiter_raw())
+        now = self._connection.clock.now()
+        error = from_status(response.status_code, text, response.headers, secrets=self._secrets, now=now)
+        if response.status_code != 200:
+            raise error
+        why = error.why if text else from_status(200, b"an empty body").why
+        raise make_error(BadGatewayError, why, status=200)
+
+    def _http(self) -> Any:
+        from orchestrator_v2.llm.transport import create_http_client
+
+        connection = self._connection
+        key = (connection.info.provider, self._base_url, *self._secrets)
+
+        def build() -> tuple[Any, Any]:
+            http = create_http_client(self._base_url, connection.timeouts, connection.probe)
+            return http, http.aclose
+
+        return connection.pool.get(key, build)
+
+
+def said_by(completion: Completion, connection: Connection, started: float) -> Completion:
+    """`completion` with whose answer it is and how long it took since `started` (monotonic seconds)."""
+    from orchestrator_v2.core.records import Provenance
+
+    made_by = Provenance("real", connection.info.provider, connection.info.name)
+    return msgspec.structs.replace(completion, provenance=made_by, latency=connection.clock.monotonic() - started)
+
+
+async def _head(chunks: AsyncIterator[bytes]) -> bytes:
+    body = b""
+    async for chunk in chunks:
+        body += chunk
+        if len(body) >= _ERROR_BODY:
+            break
+    return body
