@@ -24,13 +24,14 @@ def pinned() -> dict[str, dict[str, object]]:
     return found
 
 
+def _block(provider: str, models: dict[str, object]) -> str:
+    lines = ",\n".join(f'    "{name}": {json.dumps(row)}' for name, row in models.items())
+    return f'  "{provider}": {{\n{lines}\n  }}'
+
+
 def main() -> None:
     rows = pinned()
-    lines = [
-        f'  "{provider}": {{\n' + ",\n".join(f'    "{name}": {json.dumps(row)}' for name, row in models.items()) + "\n  }"
-        for provider, models in rows.items()
-    ]
-    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    FILE.write_text("{\n" + ",\n".join(_block(*each) for each in rows.items()) + "\n}\n")
     print(f"{FILE}: {sum(map(len, rows.values()))} prices")
 
 

@@ -100,7 +100,8 @@ class LLMFactory:
     ) -> LLMClient:
         """whole(retrying(recorded(metered(logged(fallback(provider)))))); what is not asked for is left out.
 
-        Raises what `resolve` raises, `CredentialMissingError` without a key, `MissingExtraError` without what its wire needs.
+        Raises what `resolve` raises, `CredentialMissingError` without a key, `MissingExtraError` without a package
+        that its wire needs.
         """
         configs = (config, *fallbacks)
         infos = [self.resolve(each, prices=prices) for each in configs]

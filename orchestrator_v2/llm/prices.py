@@ -78,7 +78,7 @@ def parse_price_row(text: str) -> PriceRow | None:
 
 
 def find_price(provider: str, model: str, *, base_url: str = "", now: float) -> PriceRow | None:
-    """The price of a model at `now` (epoch seconds): pinned in `prices.json`, else by `table_price`; None if unknown."""
+    """The price of a model at `now` (epoch seconds): the pinned one, else the table's; None if it is unknown."""
     return _pinned().get(provider, {}).get(model) or table_price(provider, model, base_url=base_url, now=now)
 
 

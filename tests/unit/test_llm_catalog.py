@@ -14,7 +14,15 @@ from orchestrator_v2.core.usage import NANO, Usage
 from orchestrator_v2.llm.auth import resolve_credential, resolve_credentials
 from orchestrator_v2.llm.catalog import lifecycle_note, list_models, load_catalog, resolve_model
 from orchestrator_v2.llm.origin import check_base_url, origin_of
-from orchestrator_v2.llm.prices import PriceRow, find_price, lasting_price, parse_price_row, price, price_row, worst_case
+from orchestrator_v2.llm.prices import (
+    PriceRow,
+    find_price,
+    lasting_price,
+    parse_price_row,
+    price,
+    price_row,
+    worst_case,
+)
 from orchestrator_v2.llm.tokens import estimate_tokens
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC).timestamp()
