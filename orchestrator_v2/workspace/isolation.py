@@ -58,10 +58,11 @@ def bwrap_arguments(
     walls = [bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
     walls += ["--unshare-cgroup-try", "--new-session", "--die-with-parent", "--cap-drop", "ALL"]
     walls += ["--uid", "1000", "--gid", "1000", "--hostname", "sandbox"]
-    for seen in (*_SYSTEM, *map(str, readable)):
-        walls += ["--ro-bind-try", seen, seen]
     walls += ["--proc", "/proc", "--dev", "/dev", "--size", str(_TMP_BYTES), "--tmpfs", "/dev/shm"]  # noqa: S108
     walls += ["--size", str(_TMP_BYTES), "--tmpfs", "/tmp"]  # noqa: S108
+    # After the fresh /tmp, which would hide an interpreter that lives below the host's /tmp.
+    for seen in (*_SYSTEM, *map(str, readable)):
+        walls += ["--ro-bind-try", seen, seen]
     for path in hidden:
         if any(path.is_relative_to(around) for around in (*map(Path, _SYSTEM), *readable)):
             walls += ["--tmpfs", str(path), "--remount-ro", str(path)]

@@ -7,13 +7,14 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from orchestrator_v2.core.errors import SandboxUnavailableError
-from orchestrator_v2.workspace.isolation import find_bwrap
+from orchestrator_v2.workspace.isolation import bwrap_arguments, find_bwrap
 from orchestrator_v2.workspace.sandbox import ROOT, Limits, Ran, Sandbox
 
 pytestmark = pytest.mark.skipif(find_bwrap() is None, reason="bubblewrap is not installed")
@@ -110,6 +111,27 @@ def test_a_data_directory_beside_the_interpreter_is_covered(tmp_path: Path) -> N
         hidden.rmdir()
     assert ran.output.startswith("True []\n") and "Read-only file system" in ran.output
     assert "vault" in seen.output, "without hiding it, the canary is there: the test can fail"
+
+
+def test_an_interpreter_below_the_hosts_tmp_is_seen() -> None:
+    """A checkout under /tmp works: what must be readable is mounted after the sandbox's own empty /tmp."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        seen = Path(name, "seen")
+        seen.mkdir()
+        (seen / "here.txt").write_text("there")
+        root = Path(name, "root")
+        root.mkdir()
+        arguments = bwrap_arguments(
+            find_bwrap() or "",
+            root=root,
+            environ={},
+            readable=[seen],
+            hidden=[],
+            command=["/bin/ls", "/tmp", str(seen)],
+        )
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["/tmp:", Path(name).name, f"{seen}:", "here.txt"]
 
 
 def test_nothing_outside_the_workspace_can_be_written(tmp_path: Path) -> None:
