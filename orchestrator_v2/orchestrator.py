@@ -220,10 +220,14 @@ class Orchestrator:
         """Waits for the run's driver to take a signal, or drives the run here when nobody does."""
         for _ in range(int(_SIGNAL_WAIT / _POLL)):
             session = None if run_id in self._driven else await self._engine.open(run_id)
-            if session is not None:
+            waits = run_id in await self._journal.signalled()
+            if session is not None and waits:
                 await self._engine.recover(session, by="signal")
                 return await self.drive(session)
-            if run_id not in await self._journal.signalled():
+            if session is not None:
+                # Its driver took the signal and let go of the run meanwhile: going on here would undo a pause.
+                await self._journal.release(session.claim)
+            if not waits:
                 break
             await self._parts.clock.sleep(_POLL)
         return await self._engine.state(run_id)

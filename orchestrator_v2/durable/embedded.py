@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from orchestrator_v2.core.clock import Clock
-from orchestrator_v2.core.errors import FencedError, RunStateError
+from orchestrator_v2.core.errors import FencedError, OrchestratorError, RunStateError
 from orchestrator_v2.engine.engine import LEASE
 from orchestrator_v2.engine.ports import Journal
 from orchestrator_v2.engine.session import RunSession
@@ -198,6 +198,11 @@ class Walk:
                 self._launch(others)
         except Exception as error:  # noqa: BLE001 - kept, and raised by run()
             self.fail(error)
+        except BaseException as error:
+            if self._open:  # not this walk's own cancelling of its tasks
+                what = f"A task of run {self.session.state.run_id} was ended from outside its walk."
+                self.fail(OrchestratorError(what, f"It met {type(error).__name__}.", "Resume the run."))
+            raise
         self._check_idle()
 
     def give_back(self) -> None:

@@ -16,7 +16,7 @@ from orchestrator_v2.core.records import Artifact, content_hash, tree_hash
 from orchestrator_v2.core.workflow import Phase
 from orchestrator_v2.engine import gates
 from orchestrator_v2.engine.phase_graph import PhaseGraph
-from orchestrator_v2.engine.scheduler import skip_reason, upstream_artifacts, whole_tree
+from orchestrator_v2.engine.scheduler import owners_besides, skip_reason, upstream_artifacts, whole_tree
 from orchestrator_v2.engine.state_models import PhaseStatus, ProjectState, TaskDefinition, TaskOutcome
 
 # How long a run that waits for a provider stands still when the provider named no time (seconds).
@@ -36,10 +36,16 @@ class Decision(msgspec.Struct, frozen=True):
 
 def completed(graph: PhaseGraph, state: ProjectState, task: TaskDefinition, outcome: TaskOutcome) -> Decision:
     """A task came back: done, waiting for a review, or not good enough."""
-    outcome = replace(outcome, failures=(*outcome.failures, *_taken_paths(state, task, outcome)))
+    # Who owns which path costs the size of the run, so it is asked for those that bring files only.
+    foreign = _foreign(state, task, outcome) if outcome.files else {}
+    if foreign:
+        new = (reason for reason in foreign.values() if reason not in outcome.failures)
+        outcome = replace(outcome, failures=(*outcome.failures, *new))
     verdict = gates.judge(task.phase, outcome, review=state.begun.review)
     artifacts = tuple(
-        Artifact(file.path, content_hash(file.content), len(file.content), file.provenance) for file in outcome.files
+        Artifact(file.path, content_hash(file.content), len(file.content), file.provenance)
+        for file in outcome.files
+        if file.path not in foreign
     )
     event = e.TaskCompleted(
         phase=task.phase.id,
@@ -62,11 +68,13 @@ def completed(graph: PhaseGraph, state: ProjectState, task: TaskDefinition, outc
     return Decision((event, *after.events), after.stop)
 
 
-def _taken_paths(state: ProjectState, task: TaskDefinition, outcome: TaskOutcome) -> list[str]:
-    """A phase beside this one may have made a path since the task began: paths are judged by the state of now."""
-    owners = {a.path: name for name, entry in state.phases.items() for a in entry.artifacts}
-    taken = gates.foreign_paths(replace(task.phase, outputs=()), [file.path for file in outcome.files], owners)
-    return [reason for reason in taken if reason not in outcome.failures]
+def _foreign(state: ProjectState, task: TaskDefinition, outcome: TaskOutcome) -> dict[str, str]:
+    """Path to why it is not this phase's to write; such a file is never recorded as its own.
+
+    A phase beside this one may have made a path since the task began: paths are judged by the state of now.
+    """
+    owners = owners_besides(state, task.phase.id)
+    return {f.path: why for f in outcome.files for why in gates.foreign_paths(task.phase, [f.path], owners)}
 
 
 def _reviewed(graph: PhaseGraph, state: ProjectState, task: TaskDefinition, made: tuple[Artifact, ...]) -> str:

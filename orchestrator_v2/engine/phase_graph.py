@@ -105,7 +105,8 @@ class PhaseGraph:
 
     def _refuse_bad_loops(self) -> None:
         for phase in self.workflow.phases:
-            if phase.on_fail not in ("", phase.id, *self.upstream(phase.id)):
+            # Looking upstream costs the size of the graph, so only those that name another phase are looked at.
+            if phase.on_fail not in ("", phase.id) and phase.on_fail not in self.upstream(phase.id):
                 raise self._error(
                     phase.id,
                     f"phase '{phase.id}' has on_fail '{phase.on_fail}', which it does not stand on.",

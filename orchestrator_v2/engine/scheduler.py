@@ -61,6 +61,11 @@ def whole_tree(graph: PhaseGraph, state: ProjectState) -> dict[str, Artifact]:
     return {artifact.path: artifact for phase_id in graph.order for artifact in state.phase(phase_id).artifacts}
 
 
+def owners_besides(state: ProjectState, phase_id: str) -> dict[str, str]:
+    """Path to the phase that made it, over all phases but `phase_id`."""
+    return {a.path: name for name, entry in state.phases.items() if name != phase_id for a in entry.artifacts}
+
+
 def owner_of(graph: PhaseGraph, state: ProjectState, path: str) -> str | None:
     """The phase that made the artifact at `path`."""
     for phase_id in graph.order:

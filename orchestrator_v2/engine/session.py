@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from orchestrator_v2.core import events as e
 from orchestrator_v2.core.clock import Clock
-from orchestrator_v2.core.errors import OrchestratorError, StoreError
+from orchestrator_v2.core.errors import InvalidOutputError, OrchestratorError, StoreError
 from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.core.records import content_hash
 from orchestrator_v2.engine import decisions, signals
@@ -129,26 +129,38 @@ class RunSession:
             # Reopened meanwhile: what came back belongs to a round that is over.
             return await self.start((), admit)
         blobs: dict[str, bytes] | None = None
-        if isinstance(outcome, OrchestratorError):
-            decision = decisions.failed(task, outcome, self._clock.now())
-        else:
-            decision = decisions.completed(self.graph, self.state, task, outcome)
+        decision = self._decided(task, outcome)
+        if isinstance(outcome, TaskOutcome):
             blobs = {content_hash(file.content): file.content for file in outcome.files} or None
         self._probe("parsed-before-commit")
         chosen = self._go_on(self._decide(decision), admit)
         await self._flush(blobs)
         return chosen
 
+    def _decided(self, task: TaskDefinition, outcome: TaskOutcome | OrchestratorError) -> decisions.Decision:
+        """What the outcome leads to; one that no journal can hold fails its own task, not the journal."""
+        if isinstance(outcome, OrchestratorError):
+            decision = decisions.failed(task, outcome, self._clock.now())
+        else:
+            decision = decisions.completed(self.graph, self.state, task, outcome)
+        try:
+            for event in decision.events:
+                e.encode_event(event)
+        except UnicodeEncodeError as error:
+            return decisions.failed(task, _no_text(error), self._clock.now())
+        return decision
+
     async def _attempt(self, task: TaskDefinition) -> TaskOutcome | OrchestratorError:
         """What the runner brings back, or the error that ends the task. Raises when the journal is lost."""
+        me = asyncio.current_task()
         try:
             return await self._runner(task, RunContext(self.state, self.graph, self._journal.blobs, self.claim))
         except OrchestratorError as error:
             if isinstance(error, StoreError) and error.parks_as is None:
                 raise
             return error
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and _cancelled_from_outside():
+        except (Exception, asyncio.CancelledError, GeneratorExit) as error:
+            if _from_outside(error, me):
                 raise
             _log.exception("task %s of run %s", task.key, task.run_id)
             return _fault_of_ours(error)
@@ -246,9 +258,19 @@ class RunSession:
             self._subscriber(self.state.run_id, recorded)
 
 
-def _cancelled_from_outside() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _from_outside(error: BaseException, task: asyncio.Task[object] | None) -> bool:
+    """Whether the task was cancelled, or its coroutine closed with the loop; else the runner raised it."""
+    if isinstance(error, asyncio.CancelledError):
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, GeneratorExit) and asyncio.current_task() is not task
+
+
+def _no_text(error: UnicodeEncodeError) -> OrchestratorError:
+    return InvalidOutputError(
+        "The task's result cannot be written down.",
+        f"It holds a character that is no text: U+{ord(error.object[error.start]):04X}.",
+        "`orchestrator resume` tries the phase again.",
+    )
 
 
 def _fault_of_ours(error: BaseException) -> OrchestratorError:

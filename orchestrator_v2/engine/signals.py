@@ -49,7 +49,11 @@ def decision_of(graph: PhaseGraph, state: ProjectState, signal: Signal) -> decis
     if signal.kind not in _KINDS:
         _log.warning("run %s: there is no signal '%s'", state.run_id, signal.kind)
         return decisions.Decision(())
-    return _KINDS[signal.kind](graph, state, signal)
+    try:
+        return _KINDS[signal.kind](graph, state, signal)
+    except msgspec.MsgspecError:
+        _log.warning("run %s: the signal '%s' cannot be read, and is dropped", state.run_id, signal.kind)
+        return decisions.Decision(())
 
 
 def _cancel(graph: PhaseGraph, state: ProjectState, signal: Signal) -> decisions.Decision:

@@ -16,7 +16,7 @@ from orchestrator_v2.core.workflow import Phase
 from orchestrator_v2.engine import gates, report
 from orchestrator_v2.engine.phase_graph import ENGINE_AGENT, PhaseGraph
 from orchestrator_v2.engine.ports import Claim, Evidence, RunContext
-from orchestrator_v2.engine.scheduler import upstream_artifacts, whole_tree
+from orchestrator_v2.engine.scheduler import owners_besides, upstream_artifacts, whole_tree
 from orchestrator_v2.engine.state_models import OutputFile, ProjectState, TaskDefinition, TaskOutcome
 
 
@@ -74,7 +74,7 @@ class PhaseRunner:
     async def _measured(self, task: TaskDefinition, context: RunContext, outcome: TaskOutcome) -> TaskOutcome:
         graph, state, phase = context.graph, context.state, task.phase
         paths = [file.path for file in outcome.files]
-        owners = {a.path: name for name, entry in state.phases.items() for a in entry.artifacts}
+        owners = owners_besides(state, phase.id)
         failures = (*outcome.failures, *gates.foreign_paths(phase, [*paths, *outcome.removed], owners))
         outcome = replace(outcome, failures=failures)
         if failures or not phase.gate.evidence:
@@ -83,7 +83,7 @@ class PhaseRunner:
         kept = {a.path: a for a in tree.values() if a.path not in outcome.removed and a.path not in paths}
         contents = await context.read([a.hash for a in kept.values()])
         made = {file.path: file.content for file in outcome.files}
-        own = made | {path: contents[a.hash] for path, a in kept.items() if owners[path] == phase.id}
+        own = made | {path: contents[a.hash] for path, a in kept.items() if path not in owners}
         rest = {path: contents[a.hash] for path, a in kept.items() if path not in own}
         receipts = await self._evidence.measure(phase.gate.evidence, own, real=self._isolate(state), context=rest)
         return replace(outcome, receipts=(*outcome.receipts, *receipts))

@@ -13,7 +13,7 @@ from orchestrator_v2.core.errors import StoreCorruptError
 from orchestrator_v2.core.events import Recorded, decode_event, encode_event
 from orchestrator_v2.engine.ports import Claim, RunChange
 from orchestrator_v2.persistence import statements as sql
-from orchestrator_v2.persistence.batch import Row, Session, Transaction, Unit, gap
+from orchestrator_v2.persistence.batch import Row, Session, Transaction, Unit, gap, unstorable
 
 SEQ_BITS = 32
 LAST_SEQ = (1 << SEQ_BITS) - 1
@@ -33,13 +33,16 @@ def append(
     consumed: Sequence[int],
     now: float,
 ) -> Unit:
-    rows = event_rows(claim.run_no, events)
+    try:
+        rows = event_rows(claim.run_no, events)
+    except UnicodeEncodeError as error:
+        raise unstorable(error) from error
 
     def apply(transaction: Transaction) -> None:
         head = transaction.fence(claim)
         if rows:
             # An append that failed must not be followed by one that was decided on it: a gap could never be read.
-            if rows[0][0] != head.last + 1:
+            if any(row[0] != place for place, row in enumerate(rows, head.last + 1)):
                 raise gap(claim)
             head.last = rows[-1][0]
         transaction.later(sql.INSERT_EVENT, rows)

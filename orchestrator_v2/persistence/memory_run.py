@@ -34,7 +34,7 @@ class MemoryRun:
     def add(self, events: dict[int, Recorded]) -> None:
         if taken := self.events.keys() & events.keys():
             raise unstorable(ValueError(f"event {min(taken)} is there already"))
-        if events and min(events) != len(self.events) + 1:
+        if any(seq != place for place, seq in enumerate(events, len(self.events) + 1)):
             raise gap(Claim(self.row.run_id, self.row.run_no, self.epoch))
         self.events.update(events)
 
