@@ -29,7 +29,7 @@ from orchestrator_v2.engine.ports import RunContext
 from orchestrator_v2.engine.session import Subscriber
 from orchestrator_v2.engine.state_models import ProjectState, TaskDefinition
 from orchestrator_v2.engine.task_runner import PhaseRunner
-from orchestrator_v2.llm.base import LLMClient
+from orchestrator_v2.llm.base import Invoker
 from orchestrator_v2.llm.call_log import CallLogFile
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.prices import price_row
@@ -195,7 +195,7 @@ class _Clients:
         self._activity = activity
         self._file = CallLogFile((self._settings.log_dir or self._settings.data_dir / "logs") / "llm-requests.log")
 
-    async def client_for(self, task: TaskDefinition, context: RunContext) -> LLMClient:
+    async def client_for(self, task: TaskDefinition, context: RunContext) -> Invoker:
         """The client of a task. Raises `CredentialMissingError` when the key is gone since the run was started."""
         begun = context.state.begun
         config = self._settling.config(begun.provider, begun.model)

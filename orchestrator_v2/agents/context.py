@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from orchestrator_v2.core.errors import ConfigError, CredentialMissingError
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.engine.state_models import ProjectState, TaskDefinition
-from orchestrator_v2.llm.base import LLMClient
+from orchestrator_v2.llm.base import Invoker
 
 TaskLike: TypeAlias = TaskDefinition | str | Mapping[str, Any]
 
@@ -44,7 +44,7 @@ class AgentContext:
     direct: frozenset[str] = field(default=frozenset(), repr=False)
     current: Mapping[str, str] = field(default_factory=dict, repr=False)
     feedback: str = field(default="", repr=False)
-    client: LLMClient | None = field(default=None, repr=False)
+    client: Invoker | None = field(default=None, repr=False)
     key_prefix: str = ""
 
     def __post_init__(self) -> None:

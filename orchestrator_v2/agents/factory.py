@@ -24,10 +24,10 @@ from orchestrator_v2.core.usage import NO_USAGE, Usage
 from orchestrator_v2.engine.ports import RunContext
 from orchestrator_v2.engine.state_models import OutputFile, TaskDefinition, TaskOutcome
 from orchestrator_v2.engine.task_runner import AgentCall, AgentInput
-from orchestrator_v2.llm.base import LLMClient
+from orchestrator_v2.llm.base import Invoker
 from orchestrator_v2.llm.types import LLMConfig
 
-ClientForTask = Callable[[TaskDefinition, RunContext], Awaitable[LLMClient]]
+ClientForTask = Callable[[TaskDefinition, RunContext], Awaitable[Invoker]]
 
 
 class AgentWork(msgspec.Struct, frozen=True):
@@ -123,7 +123,7 @@ def _shipped_simulation() -> Simulate:
 
 
 @asynccontextmanager
-async def _client_from_key(context: AgentContext) -> AsyncIterator[LLMClient]:
+async def _client_from_key(context: AgentContext) -> AsyncIterator[Invoker]:
     from orchestrator_v2.llm.factory import LLMFactory
 
     models = LLMFactory(clock=SystemClock(), random=SystemRandom())

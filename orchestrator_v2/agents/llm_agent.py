@@ -16,9 +16,9 @@ from orchestrator_v2.agents.prompt_builder import PromptBuilder
 from orchestrator_v2.agents.response_parser import ResponseParser
 from orchestrator_v2.agents.roles import Role
 from orchestrator_v2.agents.schemas import AgentOutput, AgentPlan
-from orchestrator_v2.llm.base import LLMClient
+from orchestrator_v2.llm.base import Invoker
 
-OpenClient = Callable[[AgentContext], AbstractAsyncContextManager[LLMClient]]
+OpenClient = Callable[[AgentContext], AbstractAsyncContextManager[Invoker]]
 
 
 class LlmAgent(LlmAgentMixin, BaseAgent):
@@ -42,7 +42,7 @@ class LlmAgent(LlmAgentMixin, BaseAgent):
         return work
 
     @asynccontextmanager
-    async def _client(self, context: AgentContext) -> AsyncIterator[LLMClient]:
+    async def _client(self, context: AgentContext) -> AsyncIterator[Invoker]:
         """The context's client, or one opened with its key and closed again: an agent keeps no connection."""
         if context.client is not None:
             yield context.client

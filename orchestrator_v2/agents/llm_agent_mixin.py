@@ -22,7 +22,7 @@ from orchestrator_v2.core.errors import InvalidOutputError, OutputTruncatedError
 from orchestrator_v2.core.records import Provenance
 from orchestrator_v2.core.secrets import REDACTED, Secret
 from orchestrator_v2.core.usage import NO_USAGE, Usage
-from orchestrator_v2.llm.base import LLMClient
+from orchestrator_v2.llm.base import Invoker
 from orchestrator_v2.llm.structured import clean_text
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 
@@ -43,7 +43,7 @@ class Asked(msgspec.Struct, Generic[_T], frozen=True):
 
 
 class _Ask(msgspec.Struct, frozen=True):
-    client: LLMClient
+    client: Invoker
     secret: Secret | None
     room: Room
     key: str
@@ -63,7 +63,7 @@ class LlmAgentMixin:
     prompts: PromptBuilder
     parser: ResponseParser
 
-    async def _llm_plan(self, client: LLMClient, assignment: Assignment, context: AgentContext) -> AgentPlan:
+    async def _llm_plan(self, client: Invoker, assignment: Assignment, context: AgentContext) -> AgentPlan:
         room = room_for(client.provider, client.model, PLAN_TOKENS)
         prompt = self.prompts.plan(self.role, assignment, context, room=room.prompt)
         ask = _Ask(client, context.credential, room, f"{assignment.key}/plan")
@@ -79,7 +79,7 @@ class LlmAgentMixin:
 
     async def _llm_act(
         self,
-        client: LLMClient,
+        client: Invoker,
         plan: AgentPlan,
         number: int,
         made: Mapping[str, str],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from orchestrator_v2.config.loader import FIELDS, KEY_VARIABLES, LoadedSettings
+from orchestrator_v2.config.loader import FIELDS, LoadedSettings
 from orchestrator_v2.core.secrets import Secret, redact
+from orchestrator_v2.llm.auth import all_credential_variables
 
 _PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):([^@\s]*)@")
 
@@ -16,7 +17,7 @@ def rows(loaded: LoadedSettings) -> list[tuple[str, str, str]]:
     settings = [(name, _shown(_value(loaded, name)), loaded.sources[name]) for name in FIELDS]
     keys = [
         (name, f"…{loaded.keys[name].last_four}" if name in loaded.keys else "", loaded.sources.get(name, "not set"))
-        for name in KEY_VARIABLES
+        for name in all_credential_variables()
     ]
     return settings + keys
 

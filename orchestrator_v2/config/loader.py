@@ -15,11 +15,10 @@ import msgspec
 from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.core.errors import ConfigError
 from orchestrator_v2.core.secrets import Secret
-from orchestrator_v2.llm.auth import ENVIRONMENT_KEYS
+from orchestrator_v2.llm.auth import all_credential_variables
 
 PREFIX = "ORCHESTRATOR_"
 FIELDS = Settings.__struct_fields__
-KEY_VARIABLES = tuple(dict.fromkeys(row.variable for rows in ENVIRONMENT_KEYS.values() for row in rows))
 
 
 class LoadedSettings(msgspec.Struct, frozen=True):
@@ -101,7 +100,7 @@ def _variables(source: str, variables: Mapping[str, str]) -> Layer:
     return Layer(
         source,
         {named[name]: value for name, value in ours.items() if named[name] in FIELDS},
-        {name: set_ones[name] for name in KEY_VARIABLES if name in set_ones},
+        {name: set_ones[name] for name in all_credential_variables() if name in set_ones},
         tuple(name for name in ours if named[name] not in FIELDS),
     )
 

@@ -11,22 +11,10 @@ from typing import Literal
 import msgspec
 
 from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.llm.catalog import ProviderRow, load_catalog
 
 CredentialKind = Literal["api_key", "oauth_token"]
 
-
-class EnvironmentKey(msgspec.Struct, frozen=True):
-    variable: str
-    kind: CredentialKind = "api_key"
-
-
-# A further provider costs one row here; the first that is set wins.
-ENVIRONMENT_KEYS: Mapping[str, tuple[EnvironmentKey, ...]] = {
-    "anthropic": (
-        EnvironmentKey("CLAUDE_CODE_OAUTH_TOKEN", "oauth_token"),
-        EnvironmentKey("ANTHROPIC_API_KEY"),
-    ),
-}
 
 _OAUTH_PREFIX = "sk-ant-oat"
 
@@ -64,11 +52,11 @@ def resolve_credentials(
     """
     if explicit is not None:
         return (ResolvedCredential(explicit, kind_of(explicit), "given explicitly"),)
-    rows = sorted(ENVIRONMENT_KEYS.get(provider, ()), key=lambda row: (row.kind == "oauth_token") != prefer_oauth)
+    rows = sorted(_variables(provider), key=lambda row: (row[1] == "oauth_token") != prefer_oauth)
     return tuple(
-        ResolvedCredential(Secret(environ[row.variable]), row.kind, f"environment {row.variable}")
-        for row in rows
-        if environ.get(row.variable, "").strip()
+        ResolvedCredential(Secret(environ[variable]), kind, f"environment {variable}")
+        for variable, kind in rows
+        if environ.get(variable, "").strip()
     )
 
 
@@ -79,4 +67,15 @@ def kind_of(secret: Secret) -> CredentialKind:
 
 def credential_variables(provider: str) -> tuple[str, ...]:
     """The environment variables that are looked at, for messages and `config show`."""
-    return tuple(row.variable for row in ENVIRONMENT_KEYS.get(provider, ()))
+    return tuple(variable for variable, _ in _variables(provider))
+
+
+def all_credential_variables() -> tuple[str, ...]:
+    """Those of every provider in the catalog, each once."""
+    return tuple(dict.fromkeys(variable for name in load_catalog() for variable in credential_variables(name)))
+
+
+def _variables(provider: str) -> list[tuple[str, CredentialKind]]:
+    row = load_catalog().get(provider, ProviderRow())
+    tokens: list[tuple[str, CredentialKind]] = [(name, "oauth_token") for name in row.oauth_keys]
+    return [*tokens, *((name, "api_key") for name in row.keys)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import functools
 from importlib import resources
+from typing import Any
 
 import msgspec
 
@@ -28,15 +29,45 @@ class ModelRow(msgspec.Struct, frozen=True):
     successor: str = ""
 
 
-class ProviderRow(msgspec.Struct, frozen=True):
-    """A provider as the data file has it. `open`: any model name passes. `free`: its calls cost 0."""
+class Dialect(msgspec.Struct, frozen=True):
+    """How a server's OpenAI-compatible wire differs from the common one.
 
+    `max_tokens` is the name of that field. `structured` says how an answer is held to a schema: by `json_schema`, by
+    `json_object` with the schema in words, or in `words` alone. `extra` goes into every body as it stands.
+    """
+
+    max_tokens: str = "max_tokens"
+    structured: str = "json_schema"
+    one_system: bool = False
+    strict_tools: bool = True
+    usage_in_stream: bool = True
+    needs_finish_reason: bool = True
+    seed: bool = True
+    images: bool = True
+    extra: dict[str, Any] = {}
+
+
+class ProviderRow(msgspec.Struct, frozen=True):
+    """A provider as the data file has it. `wire` names the file in `providers/` that speaks to it.
+
+    `keys` are the environment variables of its API key, `oauth_keys` those of its OAuth token; `keyless`: it works
+    without. `open`: any model name passes. `free`: its calls cost 0. `priced_as` is its name in the price table.
+    `embedding` is its default model for vectors.
+    """
+
+    wire: str = ""
     default: str = ""
     base_url: str = ""
+    keys: tuple[str, ...] = ()
+    oauth_keys: tuple[str, ...] = ()
+    keyless: bool = False
     aliases: dict[str, str] = {}
     models: dict[str, ModelRow] = {}
     open: bool = False
     free: bool = False
+    priced_as: str = ""
+    embedding: str = ""
+    dialect: Dialect = Dialect()
 
 
 # An unknown model behind somebody's base_url: the older wire, which all compatible servers speak.

@@ -117,6 +117,13 @@ def make_error(kind: type[E], reason: str, *, status: int | None = None, unbille
     return error
 
 
+def unsupported(what: str, do: str) -> RequestRejectedError:
+    """The error for an option or ability that the model does not have; nothing was sent."""
+    error = RequestRejectedError(what, "Nothing was sent.", do)
+    error.unbilled = True
+    return error
+
+
 def from_status(
     status: int,
     body: object,

@@ -6,6 +6,7 @@ What each part does is in its own file; which provider a run uses is settled by 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
 from random import Random
 
 import msgspec
@@ -15,15 +16,17 @@ from orchestrator_v2.core.errors import CredentialMissingError, UnknownNameError
 from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.auth import resolve_credential
-from orchestrator_v2.llm.base import LLMClient
-from orchestrator_v2.llm.catalog import ModelInfo, resolve_model
+from orchestrator_v2.llm.base import Invoker
+from orchestrator_v2.llm.catalog import ModelInfo, ProviderRow, load_catalog, resolve_model
+from orchestrator_v2.llm.client import LLMClient
+from orchestrator_v2.llm.lane import Lane
 from orchestrator_v2.llm.ledger import CallLedger, RecordedAnswers
 from orchestrator_v2.llm.meter import Meter
 from orchestrator_v2.llm.origin import check_base_url
 from orchestrator_v2.llm.pool import ClientPool
 from orchestrator_v2.llm.prices import find_price, parse_price_row
 from orchestrator_v2.llm.provider import Availability, Connection, Provider, Timeouts
-from orchestrator_v2.llm.providers.anthropic import AnthropicProvider
+from orchestrator_v2.llm.providers import WIRES, create_provider
 from orchestrator_v2.llm.providers.replay import ReplayClient
 from orchestrator_v2.llm.providers.scripted import Answer, ScriptedCall, ScriptedLLM
 from orchestrator_v2.llm.retry import RetryConfig
@@ -32,11 +35,15 @@ from orchestrator_v2.llm.wrappers.fallback import FallbackClient
 from orchestrator_v2.llm.wrappers.logged import CallLog, LoggedClient
 from orchestrator_v2.llm.wrappers.metered import MeteredClient
 from orchestrator_v2.llm.wrappers.recorded import RecordedClient
-from orchestrator_v2.llm.wrappers.retrying import Hold, RetryingClient
+from orchestrator_v2.llm.wrappers.retrying import RetryingClient
 from orchestrator_v2.llm.wrappers.second_key import SecondKeyClient
 from orchestrator_v2.llm.wrappers.whole import WholeClient
 
 __all__ = ["Answer", "LLMFactory", "ScriptedCall", "ScriptedLLM"]
+
+# Another package brings a provider by an entry point of this group: its name, and a callable that makes it.
+ENTRY_POINTS = "orchestrator_v2.providers"
+WHERE = "A further OpenAI-compatible vendor is one row in `orchestrator_v2/llm/catalog.json`."
 
 
 class LLMFactory:
@@ -61,8 +68,9 @@ class LLMFactory:
         self._probe = probe
         self._pool = pool or ClientPool()
         self._timeouts = timeouts or Timeouts()
-        self._providers: dict[str, Provider] = {"anthropic": AnthropicProvider()}
-        self._holds: dict[tuple[str, str, Secret | None], Hold] = {}
+        self._providers: dict[str, Provider] = {}
+        self._wires: dict[str, Provider] = {}
+        self._lanes: dict[tuple[str, str, Secret | None], Lane] = {}
 
     def register_provider(self, name: str, provider: Provider) -> None:
         """Adds a provider, or puts another in the place of one."""
@@ -120,11 +128,12 @@ class LLMFactory:
             clock=self._clock,
             random=self._random,
             probe=self._probe,
-            hold=self._holds.setdefault((config.provider, infos[0].base_url, config.credential), Hold()),
+            lane=self._lane(config, infos[0]),
         )
-        return WholeClient(client, max_output=infos[0].facts.max_output)
+        chain = WholeClient(client, max_output=infos[0].facts.max_output)
+        return LLMClient(chain, providers[0], infos[0])
 
-    def create_replay(self, config: LLMConfig, ledger: RecordedAnswers) -> LLMClient:
+    def create_replay(self, config: LLMConfig, ledger: RecordedAnswers) -> Invoker:
         """A client that answers as `config` once did, from `ledger` alone; needs no key and no network."""
         base_url = check_base_url(config.base_url) if config.base_url else ""
         # Priced and placed in time by nobody: a recorded run may use a model that is long retired.
@@ -133,18 +142,33 @@ class LLMFactory:
 
     def list_providers(self) -> list[Availability]:
         """Each provider, by name, with what is missing for a call."""
-        return [self._availability(name, provider) for name, provider in sorted(self._providers.items())]
+        return [self._availability(name, self._provider(name)) for name in self._names()]
 
     async def aclose(self) -> None:
         """Closes the vendors' clients of the running event loop."""
         await self._pool.aclose()
 
     def _provider(self, name: str) -> Provider:
-        if name not in self._providers:
-            raise UnknownNameError("provider", name, self._providers)
-        return self._providers[name]
+        """Registered here, else by its wire in the catalog, else by another package's entry point."""
+        if name in self._providers:
+            return self._providers[name]
+        wire = load_catalog().get(name, ProviderRow()).wire
+        if wire in WIRES:
+            if wire not in self._wires:
+                self._wires[wire] = create_provider(wire)
+            return self._wires[wire]
+        for point in entry_points(group=ENTRY_POINTS):
+            if point.name == name:
+                self.register_provider(name, point.load()())
+                return self._providers[name]
+        raise UnknownNameError("provider", name, self._names(), WHERE)
 
-    def _connect(self, config: LLMConfig, info: ModelInfo) -> LLMClient:
+    def _names(self) -> list[str]:
+        listed = (name for name, row in load_catalog().items() if row.wire in WIRES)
+        others = (point.name for point in entry_points(group=ENTRY_POINTS))
+        return sorted({*self._providers, *listed, *others})
+
+    def _connect(self, config: LLMConfig, info: ModelInfo) -> Invoker:
         provider = self._provider(config.provider)
         if provider.needs_credential and config.credential is None:
             raise CredentialMissingError(
@@ -159,7 +183,11 @@ class LLMFactory:
         return SecondKeyClient(first, provider.connect(self._connection(spare, info)))
 
     def _connection(self, config: LLMConfig, info: ModelInfo) -> Connection:
-        return Connection(config, info, self._pool, self._clock, self._probe, self._timeouts)
+        lane = self._lane(config, info)
+        return Connection(config, info, self._pool, self._clock, self._probe, self._timeouts, lane)
+
+    def _lane(self, config: LLMConfig, info: ModelInfo) -> Lane:
+        return self._lanes.setdefault((config.provider, info.base_url, config.credential), Lane())
 
     def _availability(self, name: str, provider: Provider) -> Availability:
         extra = provider.missing_extra()

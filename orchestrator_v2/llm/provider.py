@@ -11,8 +11,9 @@ import msgspec
 
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.probe import Probe
-from orchestrator_v2.llm.base import LLMClient
+from orchestrator_v2.llm.base import Invoker
 from orchestrator_v2.llm.catalog import ModelInfo
+from orchestrator_v2.llm.lane import Lane
 from orchestrator_v2.llm.pool import ClientPool
 from orchestrator_v2.llm.types import LLMConfig
 
@@ -34,6 +35,7 @@ class Connection(msgspec.Struct, frozen=True):
     clock: Clock
     probe: Probe
     timeouts: Timeouts
+    lane: Lane
 
 
 class Availability(msgspec.Struct, frozen=True):
@@ -55,4 +57,4 @@ class Provider(Protocol):
         """The line that installs what its wire needs; empty when it is there. Nothing is imported to find out."""
         ...
 
-    def connect(self, connection: Connection) -> LLMClient: ...
+    def connect(self, connection: Connection) -> Invoker: ...

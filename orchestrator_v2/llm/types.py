@@ -14,18 +14,57 @@ from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.core.usage import NO_USAGE, Usage
 
 
+class Image(msgspec.Struct, frozen=True):
+    """A picture as bytes; `media_type` is one of image/png, image/jpeg, image/gif, image/webp."""
+
+    data: bytes
+    media_type: str = "image/png"
+
+
+class ToolSpec(msgspec.Struct, frozen=True):
+    """A tool that the model may ask for; `parameters` is the JSON Schema of its arguments (an object)."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A model's wish that a tool be called; `arguments` are plain JSON values and not to be trusted."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a called tool gave, for the model to read."""
+
+    call_id: str
+    content: str
+    is_error: bool = False
+
+
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One turn. `stable` marks the end of a prefix that later calls repeat, for the provider's prompt cache."""
+    """One turn. `stable` marks the end of a prefix that later calls repeat, for the provider's prompt cache.
+
+    `tool_calls` stand in the assistant's turns, `tool_results` and `images` in the user's.
+    """
 
     role: Literal["user", "assistant"]
     content: str
     stable: bool = False
+    images: tuple[Image, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_results: tuple[ToolResult, ...] = ()
 
 
 class InvokeOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one call asks for. `max_tokens` is always sent; `timeout` is in seconds for the whole call.
 
     `response_schema` is a JSON Schema that the answer must fit, by the provider's own means where it has them.
+    `images` belong to the last user's turn. `cache` False keeps prompt caches out. What a model does not honour is
+    refused before anything is sent.
     """
 
     max_tokens: int = 16_000
@@ -34,6 +73,10 @@ class InvokeOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     stop_sequences: tuple[str, ...] = ()
     response_schema: dict[str, Any] | None = None
     timeout: float | None = None
+    tools: tuple[ToolSpec, ...] = ()
+    images: tuple[Image, ...] = ()
+    seed: int | None = None
+    cache: bool = True
 
 
 class LLMConfig(msgspec.Struct, frozen=True):
@@ -54,12 +97,28 @@ class LLMConfig(msgspec.Struct, frozen=True):
 WINDOW_FULL = "The model's window is full."
 
 
+class Source(msgspec.Struct, frozen=True):
+    """A page that an answer stands on."""
+
+    title: str
+    url: str
+
+
+class Embeddings(msgspec.Struct, frozen=True):
+    """Vectors in the order of the texts."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    usage: Usage = NO_USAGE
+    model: str = ""
+
+
 class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
     """A model's whole answer. `finish_reason` is one of stop, length, refusal, tool_use; `latency` in seconds.
 
     `recorded` is True for an answer that came from the ledger and was not sent again. `notes` say in plain words
     what the caller should know of it; `unsettled` names models (`provider/model`) that failed on the way to this
-    answer and may have charged for it all the same.
+    answer and may have charged for it all the same. With finish_reason tool_use, `tool_calls` are what is asked for.
+    `sources` are the pages that a search put before the model.
     """
 
     text: str
@@ -72,6 +131,8 @@ class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
     recorded: bool = False
     notes: tuple[str, ...] = ()
     unsettled: tuple[str, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    sources: tuple[Source, ...] = ()
 
     @property
     def cost(self) -> int | None:

@@ -41,6 +41,7 @@ class Wire:
             request = http.build_request("POST", path, content=msgspec.json.encode(body), headers=dict(headers))
             response = await http.send(request, stream=True)
             try:
+                self._connection.lane.learn(response.headers)
                 await self._check(response)
                 yield response
             finally:

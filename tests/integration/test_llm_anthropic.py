@@ -34,6 +34,7 @@ from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.call_log import VENDOR_LOGGERS
 from orchestrator_v2.llm.catalog import resolve_model
 from orchestrator_v2.llm.factory import LLMFactory
+from orchestrator_v2.llm.lane import Lane
 from orchestrator_v2.llm.pool import ClientPool
 from orchestrator_v2.llm.provider import Connection, Timeouts
 from orchestrator_v2.llm.providers.anthropic import build_headers, build_request
@@ -501,7 +502,7 @@ def test_under_the_vendors_own_address_the_present_version_is_spoken():
     now = 1_800_000_000.0
     info = resolve_model("anthropic", "claude", now=now)
     connection = Connection(
-        LLMConfig("anthropic", "claude", KEY), info, ClientPool(), ManualClock(), lambda name: None, Timeouts()
+        LLMConfig("anthropic", "claude", KEY), info, ClientPool(), ManualClock(), lambda name: None, Timeouts(), Lane()
     )
     assert build_headers(connection, KEY)["anthropic-version"] == "2026-10-21"
     older = msgspec.structs.replace(connection, info=resolve_model("anthropic", "claude-opus-4-6", now=now))

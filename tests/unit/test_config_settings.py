@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator_v2.config.display import live_secrets, rows
-from orchestrator_v2.config.loader import FIELDS, KEY_VARIABLES, LoadedSettings, load_settings, user_config_path
+from orchestrator_v2.config.loader import FIELDS, LoadedSettings, load_settings, user_config_path
 from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.core.errors import ConfigError
+from orchestrator_v2.llm.auth import all_credential_variables
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 KEY = "sk-ant-planted-0123456789abcdef"
@@ -176,7 +177,7 @@ def test_keys_are_secrets_with_a_source_and_are_never_shown(machine: Machine) ->
 def test_rows_name_every_setting_and_key_once(machine: Machine) -> None:
     """`config show` leaves nothing out: each field and each key variable has a row with its source."""
     names = [name for name, _, _ in rows(machine.load(ANTHROPIC_API_KEY=KEY))]
-    assert names == [*FIELDS, *KEY_VARIABLES]
+    assert names == [*FIELDS, *all_credential_variables()]
     shown = {name: (value, source) for name, value, source in rows(machine.load(ANTHROPIC_API_KEY=KEY))}
     assert shown["ANTHROPIC_API_KEY"] == ("…cdef", "environment")
     assert shown["CLAUDE_CODE_OAUTH_TOKEN"] == ("", "not set")
@@ -187,7 +188,8 @@ def test_the_example_names_everything_and_changes_nothing(machine: Machine) -> N
     """Every field and key stands in .env.example, and a copy of it gives exactly the defaults."""
     text = EXAMPLE.read_text()
     named = [line.partition("=")[0] for line in text.splitlines() if line and not line.startswith("#")]
-    assert sorted(named) == sorted([*(f"ORCHESTRATOR_{field.upper()}" for field in FIELDS), *KEY_VARIABLES])
+    variables = all_credential_variables()
+    assert sorted(named) == sorted([*(f"ORCHESTRATOR_{field.upper()}" for field in FIELDS), *variables])
     defaults = machine.load().settings
     machine.dotenv(text)
     loaded = machine.load()

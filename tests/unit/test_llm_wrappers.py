@@ -30,6 +30,7 @@ from orchestrator_v2.core.errors import (
 from orchestrator_v2.core.records import Provenance
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.core.usage import Usage
+from orchestrator_v2.llm.base import no_sink
 from orchestrator_v2.llm.call_log import CallLogFile
 from orchestrator_v2.llm.errors import from_status
 from orchestrator_v2.llm.factory import LLMFactory
@@ -123,10 +124,10 @@ def test_a_cancelled_call_leaves_no_open_reservation():
     sending = asyncio.Event()
 
     class Slow(ScriptedLLM):
-        async def invoke(self, messages, options=OPTIONS, *, key=""):
+        async def invoke(self, messages, options=OPTIONS, *, key="", sink=no_sink):
             sending.set()
             await clock.sleep(60)
-            return await super().invoke(messages, options, key=key)
+            return await super().invoke(messages, options, key=key, sink=sink)
 
     async def go():
         factory = LLMFactory(clock=clock, random=Random(0))
@@ -350,7 +351,7 @@ def test_excerpts_can_be_turned_off():
 def test_the_wrappers_stand_in_their_order():
     """whole, retrying, recorded, metered, logged, fallback, provider: from the outside in."""
     factory, _ = scripted_factory([], name="anthropic")
-    chain = factory.create_client(CONFIG, ledger=MemoryCallLedger(), log=lambda record: None, fallbacks=(CONFIG,))
+    chain = factory.create_client(CONFIG, ledger=MemoryCallLedger(), log=lambda record: None, fallbacks=(CONFIG,)).chain
     names = []
     while chain is not None:
         names.append(type(chain).__name__.removesuffix("Client"))

@@ -13,6 +13,7 @@ import sys
 import unicodedata
 from functools import cache
 
+from orchestrator_v2.agents.simulated.clean import loud
 from orchestrator_v2.agents.simulated.reading import vocabulary
 
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]{0,39}")
@@ -68,7 +69,7 @@ def _letters() -> dict[int, str]:
 
 def ascii_words(text: str) -> list[str]:
     """The text's words in lower-case ASCII letters and digits; scripts without a table give none."""
-    lowered = unicodedata.normalize("NFC", text).lower().translate(_letters())
+    lowered = unicodedata.normalize("NFC", loud(text)).lower().translate(_letters())
     plain = unicodedata.normalize("NFKD", lowered)
     kept = "".join(sign for sign in plain if not unicodedata.combining(sign))
     return re.findall(r"[a-z0-9]+", kept.replace("'", "").encode("ascii", "replace").decode())

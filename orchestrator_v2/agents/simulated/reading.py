@@ -13,16 +13,16 @@ from functools import cache
 import msgspec
 
 from orchestrator_v2.agents.simulated import clean
+from orchestrator_v2.agents.simulated.verbatim import plain, said_in
 from orchestrator_v2.agents.simulated.word_index import WordIndex
 from orchestrator_v2.agents.templates import template_root
 
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n.*?(?:^[ \t]*\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _BULLET = re.compile(r"^\s*(?:[-*+•‣◦·–—]|\d{1,3}[.)、])\s+(?:\[[ xX]\]\s+)?(\S.*)$")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(\S.*?)\s*#*\s*$")
-_SENTENCE = re.compile(r"(?<=[.!?;])\s+|[。！？；؟]\s*")
-_EMPHASIS = re.compile(r"(?<!\w)([*_`]{1,3})(\S(?:[^*_`]*[^*_`\s])?)\1(?!\w)")
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+_SENTENCE = re.compile(r"(?<=[.!?;])\s+|[。！？；؟।]\s*")
 _COMMAS = r"[,，、،:：]|\s[–—]\s|(?<=\w)\s*[()（）]"
+_SECTIONS = ("excluded", "limits")
 TITLE_LENGTH = 60
 
 
@@ -32,26 +32,37 @@ class Vocabulary(msgspec.Struct, frozen=True):
     openers: tuple[str, ...]
     articles: tuple[str, ...]
     fillers: frozenset[str]
+    generic: frozenset[str]
+    collecting: frozenset[str]
+    keeping: tuple[str, ...]
+    actors: tuple[str, ...]
     connectors: tuple[str, ...]
     joiners: tuple[str, ...]
     wishes: tuple[str, ...]
     constraints: tuple[str, ...]
     excluded: tuple[str, ...]
+    limits: tuple[str, ...]
+    refusals: tuple[str, ...]
     languages: dict[str, frozenset[str]]
     scripts: dict[str, str]
     letters: dict[str, str]
 
 
 class Phrase(msgspec.Struct, frozen=True):
-    """Some words of the brief. `asked` where they ask for something even if nobody knows what."""
+    """Some words of the brief. `asked` where they ask for something even if nobody knows what.
+
+    `said` are the very words, marks and all; `source` says where they were said.
+    """
 
     text: str
     bullet: bool = False
     asked: bool = False
+    said: str = ""
+    source: str = "the brief"
 
 
 class Brief(msgspec.Struct, frozen=True):
-    """A brief as it was read; `subject` is what the title names, `context` what asks for nothing."""
+    """A brief as it was read; `subject` is what the project is about, `context` what asks for nothing."""
 
     text: str
     title: str
@@ -60,6 +71,14 @@ class Brief(msgspec.Struct, frozen=True):
     constraints: tuple[str, ...]
     excluded: tuple[str, ...]
     language: str
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """The title, the words that name the project in its first sentence, and what it is about."""
+
+    title: str
+    words: str
+    subject: str
 
 
 @cache
@@ -72,84 +91,106 @@ def vocabulary() -> Vocabulary:
 @cache
 def _patterns() -> dict[str, re.Pattern[str]]:
     words = vocabulary()
-    opening = "|".join(re.escape(word) for word in sorted((*words.openers, *words.articles), key=len, reverse=True))
     return {
-        "opening": re.compile(rf"^(?:(?:{opening})(?!\w)[\s,:]*)+", re.IGNORECASE),
+        "opening": re.compile(rf"^(?:(?:{_any((*words.openers, *words.articles))})(?!\w)[\s,:]*)+", re.IGNORECASE),
         "connector": re.compile(rf"{_COMMAS}|{_between(words.connectors)}", re.IGNORECASE),
         "clause": re.compile(rf"{_COMMAS}|{_between((*words.connectors, *words.joiners))}", re.IGNORECASE),
+        "keeping": re.compile(rf"^(?:{_any(words.keeping)})\s+(?:(?:{_any(words.articles)})\s+)?", re.IGNORECASE),
     }
 
 
 @cache
 def _tones() -> WordIndex:
     words = vocabulary()
-    return WordIndex({"wish": words.wishes, "constraint": words.constraints, "excluded": words.excluded})
+    return WordIndex(
+        {"wish": words.wishes, "constraint": words.constraints, "excluded": words.excluded, "limits": words.limits}
+    )
+
+
+def _any(words: tuple[str, ...]) -> str:
+    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
 
 
 def _between(words: tuple[str, ...]) -> str:
-    return r"\s(?:" + "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)) + r")\s"
+    return rf"\s(?:{_any(words)})\s"
 
 
 def read_brief(raw: str) -> Brief:
     """Reads any text; never raises, and never returns an empty title."""
     text = clean.text(raw).strip()
     rows = [row for row in _FENCE.sub("\n", text + "\n").split("\n") if row.strip()] or text.split("\n")
-    title, subject = _title(rows)
-    wanted, excluded = _split_excluded(rows)
-    phrases = tuple(_phrases(wanted, subject))
-    limits = (one.text for one in phrases if "constraint" in _tones().find(one.text))
-    return Brief(text, title, subject, phrases, tuple(dict.fromkeys(limits)), excluded, _language(text))
+    named = _name(rows)
+    wanted, apart = _sections(rows)
+    phrases = tuple(_phrases(wanted, named))
+    limits = [one.said for one in phrases if "constraint" in _tones().find(one.text)]
+    constraints = tuple(dict.fromkeys((*apart["limits"], *limits)))
+    return Brief(text, named.title, named.subject, phrases, constraints, tuple(apart["excluded"]), _language(text))
 
 
-def _title(rows: list[str]) -> tuple[str, str]:
+def kept(words: str) -> str:
+    """The words without "keeps", "tracks" and the like in front of them."""
+    return _patterns()["keeping"].sub("", words, count=1)
+
+
+def _name(rows: list[str]) -> _Named:
     heading = next((match[1] for row in rows[:5] if (match := _HEADING.match(row))), None)
     first = heading or next((row for row in rows if not _BULLET.match(row)), rows[0])
-    whole = _plain(_BULLET.sub(r"\1", first))
+    whole = plain(_BULLET.sub(r"\1", first))
     sentence = _SENTENCE.split(whole)[0].strip().rstrip(".!?。")
     bare = _patterns()["opening"].sub("", sentence).strip() or sentence
-    subject = next((part.strip() for part in _patterns()["connector"].split(bare) if part and part.strip()), bare)
+    parts = [part.strip() for part in _patterns()["connector"].split(bare) if part and part.strip()] or [bare]
+    subject = parts[0]
+    # "An app that keeps classes" is about classes.
+    if len(parts) > 1 and subject.casefold() in vocabulary().generic and kept(parts[1]) != parts[1]:
+        subject = next(part for part in _patterns()["clause"].split(f" {kept(parts[1])} ") if part.strip()).strip()
     title = clean.short(subject, TITLE_LENGTH) or "Project"
-    return title[:1].upper() + title[1:], subject
+    return _Named(title[:1].upper() + title[1:], parts[0], subject)
 
 
-def _split_excluded(rows: list[str]) -> tuple[list[str], tuple[str, ...]]:
+def _sections(rows: list[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """The rows that ask for something, and those below a heading for what is left out or limited."""
     wanted: list[str] = []
-    excluded: list[str] = []
-    outside = False
+    apart: dict[str, list[str]] = {name: [] for name in _SECTIONS}
+    place = ""
     for row in rows:
         if _HEADING.match(row) or row.rstrip().endswith(":"):
-            outside = "excluded" in _tones().find(row)
-            if outside:
+            tones = _tones().find(row) if not _BULLET.match(row) else []
+            place = next((name for name in _SECTIONS if name in tones), "")
+            if place:
                 continue
-        (excluded if outside else wanted).append(row)
-    return wanted, tuple(_plain(_BULLET.sub(r"\1", row)) for row in excluded)
+        if place:
+            apart[place].append(clean.line(_BULLET.sub(r"\1", row)))
+        else:
+            wanted.append(row)
+    return wanted, apart
 
 
-def _phrases(rows: list[str], subject: str) -> Iterator[Phrase]:
-    yield Phrase(subject)
+def _phrases(rows: list[str], named: _Named) -> Iterator[Phrase]:
+    yield Phrase(named.subject, said=next((said for row in rows if (said := said_in(row, named.subject))), named.subject))
     paragraph: list[str] = []
     for row in [*rows, ""]:
         bullet = _BULLET.match(row)
         if bullet is None and row and not _HEADING.match(row):
             paragraph.append(row)
             continue
-        yield from _prose(" ".join(paragraph), subject)
+        yield from _prose(" ".join(paragraph), named.words)
         paragraph = []
-        if bullet and (words := _plain(bullet[1])):
-            yield Phrase(words, bullet=True, asked=True)
+        if bullet and (words := plain(bullet[1])):
+            yield Phrase(words, bullet=True, asked=True, said=clean.line(bullet[1]))
         elif row and (heading := _HEADING.match(row)):
-            yield from _prose(heading[1], subject)
+            yield from _prose(heading[1], named.words)
 
 
-def _prose(text: str, subject: str) -> Iterator[Phrase]:
-    for sentence in _SENTENCE.split(_plain(text)):
+def _prose(raw: str, name: str) -> Iterator[Phrase]:
+    for sentence in _SENTENCE.split(plain(raw)):
         words = sentence.strip().rstrip(".!?")
-        where = words.find(subject)
-        # What follows the subject in the sentence that names it ("with A, B and C") is asked for, piece by piece.
-        if where >= 0 and subject:
-            yield from _clauses(words[where + len(subject) :], asked=True)
-        elif words:
-            yield from _clauses(words, asked=False)
+        where = words.find(name)
+        # What follows the name in the sentence that has it ("with A, B and C") is asked for, piece by piece.
+        if where >= 0 and name:
+            found = _clauses(words[where + len(name) :], asked=True)
+        else:
+            found = _clauses(words, asked=False) if words else iter(())
+        yield from (msgspec.structs.replace(one, said=said_in(raw, one.text) or one.text) for one in found)
 
 
 def _clauses(words: str, *, asked: bool) -> Iterator[Phrase]:
@@ -160,10 +201,6 @@ def _clauses(words: str, *, asked: bool) -> Iterator[Phrase]:
         yield from (Phrase(part, asked=True) for part in parts if any(sign.isalnum() for sign in part))
     elif parts:
         yield Phrase(words, asked="wish" in _tones().find(words))
-
-
-def _plain(text: str) -> str:
-    return clean.line(_EMPHASIS.sub(r"\2", _LINK.sub(r"\1", text)))
 
 
 def _language(text: str) -> str:

@@ -20,7 +20,7 @@ from orchestrator_v2.core.errors import (
 )
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.auth import kind_of
-from orchestrator_v2.llm.base import DEFAULT_OPTIONS, LLMClient
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.errors import from_exception, make_error
 from orchestrator_v2.llm.meter import capped
 from orchestrator_v2.llm.origin import check_base_url
@@ -44,7 +44,7 @@ class AnthropicProvider:
     def missing_extra(self) -> str:
         return "" if importlib.util.find_spec("httpx2") else INSTALL
 
-    def connect(self, connection: Connection) -> LLMClient:
+    def connect(self, connection: Connection) -> Invoker:
         """A client bound to the key's origin. Raises `CredentialMissingError`, `MissingExtraError`, `ConfigError`."""
         if connection.config.credential is None:
             raise CredentialMissingError(
@@ -72,12 +72,17 @@ class AnthropicClient:
         return self._connection.info.name
 
     async def invoke(
-        self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS, *, key: str = ""
+        self,
+        messages: Sequence[Message],
+        options: InvokeOptions = DEFAULT_OPTIONS,
+        *,
+        key: str = "",
+        sink: Sink = no_sink,
     ) -> Completion:
         started = self._connection.clock.monotonic()
         body = build_request(self._connection, messages, options)
         headers = build_headers(self._connection, self._credential, older="temperature" in body)
-        reader = StreamReader(self._connection.probe, (self._credential,))
+        reader = StreamReader(self._connection.probe, (self._credential,), sink)
         try:
             async with (
                 asyncio.timeout(options.timeout or self._connection.timeouts.total),

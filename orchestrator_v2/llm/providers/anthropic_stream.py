@@ -17,9 +17,10 @@ from orchestrator_v2.core.errors import BadGatewayError, ProviderError, StreamTr
 from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.core.usage import Usage
+from orchestrator_v2.llm.assembly import TextAssembly
+from orchestrator_v2.llm.base import Sink, no_sink
 from orchestrator_v2.llm.errors import STATUS_OF_TYPE, from_exception, from_status, make_error
 from orchestrator_v2.llm.sse import SSEDecoder
-from orchestrator_v2.llm.structured import MAX_BYTES, clean_text
 from orchestrator_v2.llm.types import WINDOW_FULL, Completion
 
 # What the answer's end is called here; an end that is not in the table is not taken for a whole answer.
@@ -65,11 +66,10 @@ _decoder = msgspec.json.Decoder(_Event)
 class StreamReader:
     """Reads one stream. After `read` the answer is whole, or an error was raised."""
 
-    def __init__(self, probe: Probe, secrets: Iterable[Secret]) -> None:
+    def __init__(self, probe: Probe, secrets: Iterable[Secret], sink: Sink = no_sink) -> None:
         self._probe = probe
         self._secrets = tuple(secrets)
-        self._text: list[str] = []
-        self._size = 0
+        self._text = TextAssembly(sink)
         self._started = False
         self._stopped = False
         self._stop_reason: str | None = None
@@ -103,7 +103,7 @@ class StreamReader:
             raise make_error(BadGatewayError, f"The answer ended for an unknown reason: '{self._stop_reason}'."[:200])
         notes = (WINDOW_FULL,) if self._stop_reason == "model_context_window_exceeded" else ()
         return Completion(
-            text=clean_text("".join(self._text)),
+            text=self._text.text(),
             finish_reason=finish,
             usage=self._total_usage(),
             request_id=request_id,
@@ -112,7 +112,7 @@ class StreamReader:
 
     def _take(self, event: _Event) -> None:
         if event.type == "content_block_delta" and event.delta is not None:
-            self._add(event.delta.text)
+            self._text.add(event.delta.text)
         elif event.type == "message_start":
             self._started = True
             self._count(event.message.usage if event.message else None)
@@ -124,12 +124,6 @@ class StreamReader:
             self._stopped = self._started
         elif event.type == "error":
             raise self._reported(event.error or {})
-
-    def _add(self, text: str) -> None:
-        self._size += len(text)
-        if self._size > MAX_BYTES:
-            raise make_error(BadGatewayError, f"The answer is larger than {MAX_BYTES} characters.")
-        self._text.append(text)
 
     def _count(self, usage: _Usage | None) -> None:
         if usage is not None:

@@ -12,7 +12,7 @@ import msgspec
 from orchestrator_v2.core.errors import RunStateError
 from orchestrator_v2.core.records import Provenance
 from orchestrator_v2.core.usage import NO_USAGE
-from orchestrator_v2.llm.base import DEFAULT_OPTIONS
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Sink, no_sink
 from orchestrator_v2.llm.ledger import RecordedAnswers
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 from orchestrator_v2.llm.wrappers.recorded import request_hash
@@ -27,7 +27,12 @@ class ReplayClient:
         self._ledger = ledger
 
     async def invoke(
-        self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS, *, key: str = ""
+        self,
+        messages: Sequence[Message],
+        options: InvokeOptions = DEFAULT_OPTIONS,
+        *,
+        key: str = "",
+        sink: Sink = no_sink,
     ) -> Completion:
         """The recorded answer. Raises `RunStateError` where there is none, `CallConflictError` for another request."""
         hashed = request_hash(self.provider, self.model, messages, options)
@@ -38,6 +43,7 @@ class ReplayClient:
                 "A replay sends nothing.",
                 "Resume the run to have it answered, then replay.",
             )
+        sink(known.text)
         made_by = Provenance("replayed", known.provenance.provider, known.provenance.model)
         return msgspec.structs.replace(known, provenance=made_by, usage=NO_USAGE, recorded=True)
 

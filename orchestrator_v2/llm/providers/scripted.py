@@ -12,7 +12,7 @@ import msgspec
 from orchestrator_v2.core.errors import RunStateError
 from orchestrator_v2.core.records import Provenance
 from orchestrator_v2.core.usage import Usage
-from orchestrator_v2.llm.base import DEFAULT_OPTIONS, LLMClient
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 
@@ -51,20 +51,27 @@ class ScriptedLLM:
     def missing_extra(self) -> str:
         return ""
 
-    def connect(self, connection: Connection) -> LLMClient:
+    def connect(self, connection: Connection) -> Invoker:
         self.provider, self.model = connection.info.provider, connection.info.name
         return self
 
     async def invoke(
-        self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS, *, key: str = ""
+        self,
+        messages: Sequence[Message],
+        options: InvokeOptions = DEFAULT_OPTIONS,
+        *,
+        key: str = "",
+        sink: Sink = no_sink,
     ) -> Completion:
         self.calls.append(ScriptedCall(tuple(messages), options, key))
         answer = self._next()
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, Completion):
+            sink(answer.text)
             return answer
         text = answer if isinstance(answer, str) else answer(messages, options)
+        sink(text)
         usage = Usage(len(self.calls[-1].text) // 4 + 1, len(text) // 4 + 1, calls=1, cost=None)
         return Completion(text, usage=usage, provenance=Provenance("real", self.provider, self.model))
 

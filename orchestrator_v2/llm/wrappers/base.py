@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator_v2.llm.base import DEFAULT_OPTIONS, LLMClient
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 
 
 class Wrapper:
-    def __init__(self, inner: LLMClient) -> None:
+    def __init__(self, inner: Invoker) -> None:
         self.inner = inner
 
     @property
@@ -24,9 +24,14 @@ class Wrapper:
         return self.inner.model
 
     async def invoke(
-        self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS, *, key: str = ""
+        self,
+        messages: Sequence[Message],
+        options: InvokeOptions = DEFAULT_OPTIONS,
+        *,
+        key: str = "",
+        sink: Sink = no_sink,
     ) -> Completion:
-        return await self.inner.invoke(messages, options, key=key)
+        return await self.inner.invoke(messages, options, key=key, sink=sink)
 
     async def aclose(self) -> None:
         await self.inner.aclose()

@@ -19,7 +19,7 @@ from orchestrator_v2.core.errors import (
     StreamTruncatedError,
 )
 from orchestrator_v2.core.records import Provenance
-from orchestrator_v2.llm.base import DEFAULT_OPTIONS, LLMClient
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Delivery, Invoker, Sink, no_sink
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 from orchestrator_v2.llm.wrappers.base import Wrapper
 
@@ -37,18 +37,26 @@ FALLS_BACK_ON: tuple[type[ProviderError], ...] = (
 class FallbackClient(Wrapper):
     """Tries `inner`, then `others` in order; raises the first client's error when all have failed."""
 
-    def __init__(self, inner: LLMClient, others: Sequence[LLMClient]) -> None:
+    def __init__(self, inner: Invoker, others: Sequence[Invoker]) -> None:
         super().__init__(inner)
         self._clients = (inner, *others)
 
     async def invoke(
-        self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS, *, key: str = ""
+        self,
+        messages: Sequence[Message],
+        options: InvokeOptions = DEFAULT_OPTIONS,
+        *,
+        key: str = "",
+        sink: Sink = no_sink,
     ) -> Completion:
-        failed: list[tuple[LLMClient, ProviderError]] = []
+        delivery = Delivery(sink)
+        failed: list[tuple[Invoker, ProviderError]] = []
         for client in self._clients:
             try:
-                completion = await client.invoke(messages, options, key=key)
+                completion = await client.invoke(messages, options, key=key, sink=delivery)
             except FALLS_BACK_ON as error:
+                if delivery.started:
+                    raise
                 failed.append((client, error))
                 continue
             return _marked(completion, client, failed) if failed else completion
@@ -59,7 +67,7 @@ class FallbackClient(Wrapper):
             await client.aclose()
 
 
-def _marked(completion: Completion, client: LLMClient, failed: Sequence[tuple[LLMClient, ProviderError]]) -> Completion:
+def _marked(completion: Completion, client: Invoker, failed: Sequence[tuple[Invoker, ProviderError]]) -> Completion:
     notes = tuple(
         f"{tried.provider}/{tried.model} could not answer ({error.code}); {client.provider}/{client.model} did."
         for tried, error in failed
@@ -72,7 +80,7 @@ def _marked(completion: Completion, client: LLMClient, failed: Sequence[tuple[LL
     )
 
 
-def _first_of(failed: Sequence[tuple[LLMClient, ProviderError]]) -> ProviderError:
+def _first_of(failed: Sequence[tuple[Invoker, ProviderError]]) -> ProviderError:
     first = failed[0][1]
     first.unbilled = all(error.unbilled for _, error in failed)
     return first

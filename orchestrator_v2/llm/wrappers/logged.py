@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import OrchestratorError
 from orchestrator_v2.core.secrets import Secret, redact
-from orchestrator_v2.llm.base import DEFAULT_OPTIONS, LLMClient
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.meter import Meter
 from orchestrator_v2.llm.retry import attempt_number
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
@@ -27,7 +27,7 @@ class LoggedClient(Wrapper):
 
     def __init__(
         self,
-        inner: LLMClient,
+        inner: Invoker,
         log: CallLog,
         meter: Meter,
         *,
@@ -43,7 +43,12 @@ class LoggedClient(Wrapper):
         self._excerpts = excerpts
 
     async def invoke(
-        self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS, *, key: str = ""
+        self,
+        messages: Sequence[Message],
+        options: InvokeOptions = DEFAULT_OPTIONS,
+        *,
+        key: str = "",
+        sink: Sink = no_sink,
     ) -> Completion:
         started = self._clock.monotonic()
         record: dict[str, Any] = {
@@ -56,7 +61,7 @@ class LoggedClient(Wrapper):
             "prompt": self._excerpt("\n\n".join(message.content for message in messages)),
         }
         try:
-            completion = await self.inner.invoke(messages, options, key=key)
+            completion = await self.inner.invoke(messages, options, key=key, sink=sink)
         except BaseException as error:
             self._log({**record, **self._failure(error), "latency": self._clock.monotonic() - started})
             raise

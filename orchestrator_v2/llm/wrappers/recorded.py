@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrator_v2.core.errors import CallConflictError, ProviderError, RequestRejectedError
 from orchestrator_v2.core.secrets import Secret, redact
-from orchestrator_v2.llm.base import DEFAULT_OPTIONS, LLMClient
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.errors import make_error, unsettled_charge
 from orchestrator_v2.llm.ledger import CallIntent, CallLedger
 from orchestrator_v2.llm.meter import Meter
@@ -36,7 +36,7 @@ def request_hash(provider: str, model: str, messages: Sequence[Message], options
 class RecordedClient(Wrapper):
     def __init__(
         self,
-        inner: LLMClient,
+        inner: Invoker,
         ledger: CallLedger,
         meter: Meter,
         *,
@@ -48,7 +48,12 @@ class RecordedClient(Wrapper):
         self._secrets = tuple(secrets)
 
     async def invoke(
-        self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS, *, key: str = ""
+        self,
+        messages: Sequence[Message],
+        options: InvokeOptions = DEFAULT_OPTIONS,
+        *,
+        key: str = "",
+        sink: Sink = no_sink,
     ) -> Completion:
         """The recorded answer, else a fresh one that the ledger holds before anyone sees it."""
         if not key:
@@ -56,11 +61,12 @@ class RecordedClient(Wrapper):
         hashed = request_hash(self.provider, self.model, messages, options)
         known = await self._ledger.find(key, hashed)
         if known is not None:
+            sink(known.text)
             return msgspec.structs.replace(known, recorded=True)
         reserved = self._meter.reserve(messages, options)
         call_id = await self._ledger.begin(CallIntent(key, hashed, self.provider, self.model, reserved))
         try:
-            completion = await self.inner.invoke(messages, options, key=key)
+            completion = await self.inner.invoke(messages, options, key=key, sink=sink)
         except BaseException as error:
             # Cancelled or failed, the reservation must not stay open: the money may be gone all the same.
             await self._ledger.fail(call_id, self._reason(error), unsettled_charge(error, reserved))

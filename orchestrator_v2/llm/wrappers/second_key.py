@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from orchestrator_v2.core.errors import AuthenticationError, RequestRejectedError
-from orchestrator_v2.llm.base import DEFAULT_OPTIONS, LLMClient
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 from orchestrator_v2.llm.wrappers.base import Wrapper
 
@@ -20,24 +20,29 @@ _ONLY_FOR = "only authorized for use with"
 
 
 class SecondKeyClient(Wrapper):
-    def __init__(self, inner: LLMClient, second: LLMClient) -> None:
+    def __init__(self, inner: Invoker, second: Invoker) -> None:
         super().__init__(inner)
         self._second = second
         self._refused = False
 
     async def invoke(
-        self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS, *, key: str = ""
+        self,
+        messages: Sequence[Message],
+        options: InvokeOptions = DEFAULT_OPTIONS,
+        *,
+        key: str = "",
+        sink: Sink = no_sink,
     ) -> Completion:
         if not self._refused:
             try:
-                return await self.inner.invoke(messages, options, key=key)
+                return await self.inner.invoke(messages, options, key=key, sink=sink)
             except AuthenticationError:
                 self._refused = True
             except RequestRejectedError as error:
                 if _ONLY_FOR not in error.why:
                     raise
                 self._refused = True
-        completion = await self._second.invoke(messages, options, key=key)
+        completion = await self._second.invoke(messages, options, key=key, sink=sink)
         return msgspec.structs.replace(completion, notes=(*completion.notes, NOTE))
 
     async def aclose(self) -> None:

@@ -16,7 +16,7 @@ from orchestrator_v2.core.errors import (
     PromptTooLargeError,
     RefusalError,
 )
-from orchestrator_v2.llm.base import DEFAULT_OPTIONS, LLMClient
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Delivery, Invoker, Sink, no_sink
 from orchestrator_v2.llm.types import WINDOW_FULL, Completion, InvokeOptions, Message
 from orchestrator_v2.llm.wrappers.base import Wrapper
 
@@ -31,27 +31,35 @@ class WholeClient(Wrapper):
     `invoke` raises `OutputTruncatedError`, `RefusalError` or `EmptyOutputError` where there is no whole answer.
     """
 
-    def __init__(self, inner: LLMClient, *, max_output: int | None = None) -> None:
+    def __init__(self, inner: Invoker, *, max_output: int | None = None) -> None:
         super().__init__(inner)
         self._max_output = max_output
 
     async def invoke(
-        self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS, *, key: str = ""
+        self,
+        messages: Sequence[Message],
+        options: InvokeOptions = DEFAULT_OPTIONS,
+        *,
+        key: str = "",
+        sink: Sink = no_sink,
     ) -> Completion:
-        completion = await self.inner.invoke(messages, options, key=key)
+        delivery = Delivery(sink)
+        completion = await self.inner.invoke(messages, options, key=key, sink=delivery)
+        if delivery.started:
+            return _judged(completion, options)
         if completion.finish_reason == "length":
             first, larger = completion, self._larger(completion, options)
             if larger is None:
                 raise _truncated(options, "The model cannot give more.")
             try:
-                completion = await self.inner.invoke(messages, larger, key=_sub(key, LONGER))
+                completion = await self.inner.invoke(messages, larger, key=_sub(key, LONGER), sink=sink)
             except (BudgetError, PromptTooLargeError) as error:
                 raise _truncated(options, f"A longer one is not possible: {error.what}") from error
             completion = _added(first, completion)
             options = larger
         elif not completion.text.strip() and completion.finish_reason == "stop":
             first = completion
-            completion = _added(first, await self.inner.invoke(messages, options, key=_sub(key, AGAIN)))
+            completion = _added(first, await self.inner.invoke(messages, options, key=_sub(key, AGAIN), sink=sink))
         return _judged(completion, options)
 
     def _larger(self, completion: Completion, options: InvokeOptions) -> InvokeOptions | None:
@@ -63,11 +71,11 @@ class WholeClient(Wrapper):
 
 def _judged(completion: Completion, options: InvokeOptions) -> Completion:
     if completion.finish_reason == "length":
-        raise _truncated(options, "A larger cap did not help.")
+        raise _truncated(options, "It is not whole.")
     if completion.finish_reason == "refusal":
         said = f"It said: {completion.text.strip()[:300]}" if completion.text.strip() else ""
         raise RefusalError("The model refused to answer.", said, REFUSED)
-    if not completion.text.strip():
+    if not completion.text.strip() and not completion.tool_calls:
         raise EmptyOutputError("The model gave an empty answer, twice.", "", "Resume, or use another model.")
     return completion
 
