@@ -1,4 +1,4 @@
-"""Which models there are: names, aliases, lifecycle, window, what each honours; the data is `catalog.json`.
+"""Which models there are: names, aliases, lifecycle, window, what each honours; the data is `vendors/*.json`.
 
 What they cost is `prices.py`. This is a registry, not an allow-list: behind a base_url any name passes.
 """
@@ -90,8 +90,14 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 @functools.cache
 def load_catalog() -> dict[str, ProviderRow]:
-    content = resources.files("orchestrator_v2.llm").joinpath("catalog.json").read_bytes()
-    return msgspec.json.decode(content, type=dict[str, ProviderRow])
+    """Every provider's row by its name, in the order of the files' names."""
+    files = sorted(resources.files("orchestrator_v2.llm.vendors").iterdir(), key=lambda file: file.name)
+    decoder = msgspec.json.Decoder(dict[str, ProviderRow])
+    rows: dict[str, ProviderRow] = {}
+    for file in files:
+        if file.name.endswith(".json"):
+            rows |= decoder.decode(file.read_bytes())
+    return rows
 
 
 def resolve_model(provider: str, name: str, *, now: float, base_url: str = "") -> ModelInfo:

@@ -43,7 +43,7 @@ __all__ = ["Answer", "LLMFactory", "ScriptedCall", "ScriptedLLM"]
 
 # Another package brings a provider by an entry point of this group: its name, and a callable that makes it.
 ENTRY_POINTS = "orchestrator_v2.providers"
-WHERE = "A further OpenAI-compatible vendor is one row in `orchestrator_v2/llm/catalog.json`."
+WHERE = "A further OpenAI-compatible vendor is one row in `orchestrator_v2/llm/vendors/openai_compatible.json`."
 
 
 class LLMFactory:

@@ -10,9 +10,13 @@ from importlib import import_module
 
 from orchestrator_v2.llm.provider import Provider
 
-# A wire's name in `catalog.json`, and the class that speaks it. Named as text, so that only the used one is loaded.
+# A wire's name in `vendors/*.json`, and the class that speaks it. Named as text, so that only the used one is loaded.
 WIRES: Mapping[str, tuple[str, str]] = {
     "anthropic": ("anthropic", "AnthropicProvider"),
+    "bedrock": ("bedrock", "BedrockProvider"),
+    "google": ("google", "GoogleProvider"),
+    "openai": ("openai_chat", "OpenAIChatProvider"),
+    "simulated": ("simulated", "SimulatedProvider"),
 }
 
 
