@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import command_line
+import llm
 import processes
 from table import machine, table
 from targets import faults
 
 HERE = Path(__file__).parent
 PEER_PYTHON = HERE.parent / ".benchmarks-env" / "bin" / "python"
-PARTS = ("workloads", "processes", "command-line", "postgres", "langgraph")
+PARTS = ("workloads", "processes", "command-line", "llm", "postgres", "langgraph")
 
 
 def main() -> int:
@@ -33,6 +34,7 @@ def main() -> int:
         "workloads": lambda: _workloads(processes.python("ours.py"), options.quick),
         "processes": lambda: processes.measure(processes.python("ours.py"), options.quick, _log),
         "command-line": lambda: command_line.measure(options.quick, _log),
+        "llm": lambda: llm.measure(options.quick, _log),
         "postgres": lambda: {"postgres": processes.ask(processes.python("postgres.py"))},
     }
     broken: list[str] = []
