@@ -17,7 +17,7 @@ from orchestrator_v2.agents.schemas import AgentOutput, AgentPlan, FileOutput, P
 
 
 class SimulatedStep(Protocol):
-    """One step of the templates' work: its title, what it did, the files it wrote, its verdict."""
+    """One step of the templates' work: its title, what it did, the files it wrote, its verdict; it may have `notes`."""
 
     @property
     def title(self) -> str: ...
@@ -71,9 +71,10 @@ class SimulatedAgent(BaseAgent):
 def _output(step: SimulatedStep, assignment: Assignment, context: AgentContext) -> AgentOutput:
     # A workflow of the user's own may declare other outputs than the templates write: those files are left out, loudly.
     problems = {path: path_problem(path, assignment.phase.outputs, context.upstream) for path in step.files}
+    left_out = (f"Simulated file left out: {problem}." for problem in problems.values() if problem)
     return AgentOutput(
         summary=step.summary or step.title,
         files=[FileOutput(path=path, content=text) for path, text in step.files.items() if not problems[path]],
         approved=step.approved,
-        notes=[f"Simulated file left out: {problem}." for problem in problems.values() if problem],
+        notes=[*getattr(step, "notes", ()), *left_out],
     )

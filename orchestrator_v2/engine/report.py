@@ -6,13 +6,14 @@ that the same simulated run gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from orchestrator_v2.core.records import Receipt
 from orchestrator_v2.core.usage import Usage, usd
+from orchestrator_v2.engine.history import made_how
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.state_models import PhaseState, PhaseStatus, ProjectState
-from orchestrator_v2.engine.trace import parse_requirements, sources_behind, tests_naming_criteria
+from orchestrator_v2.engine.trace import parse_requirements, skipped_tests, sources_behind, tests_naming_criteria
 
 REQUIREMENTS = "docs/requirements.md"
 
@@ -78,7 +79,7 @@ def _phases(graph: PhaseGraph, state: ProjectState) -> str:
                 name,
                 phase.agent,
                 entry.status.value,
-                str(entry.provenance),
+                made_how(entry),
                 str(entry.round),
                 ", ".join(f"`{artifact.path}`" for artifact in entry.artifacts[:6])
                 + (f" and {len(entry.artifacts) - 6} more" if len(entry.artifacts) > 6 else ""),
@@ -122,32 +123,48 @@ def _said(entry: PhaseState) -> tuple[str, ...]:
 
 
 def trace_report(state: ProjectState, texts: Mapping[str, str]) -> str:
-    """Requirement, criterion, the tests that name it, the files those tests import; and whether the tests passed."""
+    """Requirement by requirement: the files behind it, its criteria, the tests that name each; and what they gave."""
     requirements = parse_requirements(texts.get(REQUIREMENTS, ""))
-    tests = tests_naming_criteria({path: text for path, text in texts.items() if path.startswith("tests/")})
-    rows, open_criteria, total = [], 0, 0
+    files = {path: text for path, text in texts.items() if path.startswith("tests/")}
+    tests, skipped = tests_naming_criteria(files), skipped_tests(files)
+    behind = {path: sources_behind(path, texts) for path in files}
+    criteria = [criterion for requirement in requirements for criterion in requirement.criteria]
+    standing = sum(any(test not in skipped for test in tests.get(criterion.id, ())) for criterion in criteria)
+    lines = [
+        "# Trace",
+        "",
+        f"{_count(len(requirements), 'requirement')}, {_count(len(criteria), 'criterion', 'criteria')}, "
+        f"{standing} of them with a test that stands for it. Tests: {_test_verdict(state)}.",
+    ]
     for requirement in requirements:
-        for criterion in requirement.criteria:
-            total += 1
-            named = tests.get(criterion.id, [])
-            open_criteria += not named
-            behind = sorted({f for test in named for f in sources_behind(test.partition("::")[0], texts)})
-            rows.append(
-                (
-                    f"{requirement.id} {requirement.title}",
-                    f"{criterion.id} {criterion.text}",
-                    "<br>".join(f"`{test}`" for test in named) or "none",
-                    "<br>".join(f"`{path}`" for path in behind) or "none",
-                )
-            )
-    summary = (
-        f"{len(requirements)} requirements, {total} criteria, {total - open_criteria} of them named by a test. "
-        f"Tests: {_test_verdict(state)}."
-    )
-    table = (
-        _table(("Requirement", "Criterion", "Tests", "Files"), rows) if rows else "There are no requirements to trace."
-    )
-    return f"# Trace\n\n{summary}\n\n{table}\n"
+        named = {
+            test for criterion in requirement.criteria for test in tests.get(criterion.id, ()) if test not in skipped
+        }
+        paths = sorted({path for test in named for path in behind[test.partition("::")[0]]})
+        rows = [
+            (f"{criterion.id} {criterion.text}", _named(tests.get(criterion.id, ()), skipped))
+            for criterion in requirement.criteria
+        ]
+        lines += ["", f"## {requirement.id}: {_cell(requirement.title)}", "", f"Files: {_listed(paths)}", ""]
+        lines.append(_table(("Criterion", "Tests"), rows) if rows else "It has no criterion.")
+    if not requirements:
+        lines += ["", "There are no requirements to trace."]
+    return "\n".join(lines) + "\n"
+
+
+def _named(tests: Sequence[str], skipped: Collection[str]) -> str:
+    shown = [f"`{test}`" + (" (skipped: proves nothing)" if test in skipped else "") for test in tests]
+    return "<br>".join(shown) or "none"
+
+
+def _listed(paths: Sequence[str]) -> str:
+    """Package markers are left out where there is more to say."""
+    telling = [path for path in paths if not path.endswith("/__init__.py")] or paths
+    return ", ".join(f"`{path}`" for path in telling) or "none"
+
+
+def _count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _test_verdict(state: ProjectState) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -18,6 +18,7 @@ _CRITERION = re.compile(
     r"^[ \t]{0,16}[-*][ \t]+(?:\*\*)?AC(\d{1,6})\.(\d{1,6})(?:\*\*)?[ \t]*[:.\-–—][ \t]*(\S.*)$", re.MULTILINE
 )
 _MENTION = re.compile(r"(?<![A-Za-z0-9])AC_?(\d+)[._](\d+)(?![0-9])", re.IGNORECASE)
+_SKIP = re.compile(r"^[ \t]*(?:@pytest\.mark\.skip\b|pytest\.skip\()", re.MULTILINE)
 _FUNCTION = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+(test_\w+)", re.MULTILINE)
 
 
@@ -47,14 +48,32 @@ def parse_requirements(text: str) -> list[Requirement]:
 def tests_naming_criteria(files: Mapping[str, str]) -> dict[str, list[str]]:
     """For each criterion id the tests that name it, as `tests/test_x.py::test_name`, in path order."""
     found: dict[str, list[str]] = {}
-    for path in sorted(files):
-        starts = list(_FUNCTION.finditer(files[path]))
-        for index, start in enumerate(starts):
-            end = starts[index + 1].start() if index + 1 < len(starts) else len(files[path])
-            body = files[path][start.start() : end]
-            for number in dict.fromkeys(f"AC{a}.{b}" for a, b in _MENTION.findall(body)):
-                found.setdefault(number, []).append(f"{path}::{start.group(1)}")
+    for test, body in _tests(files):
+        for number in dict.fromkeys(f"AC{a}.{b}" for a, b in _MENTION.findall(body)):
+            found.setdefault(number, []).append(test)
     return found
+
+
+def skipped_tests(files: Mapping[str, str]) -> set[str]:
+    """Tests that are written to be skipped: they name a criterion and prove nothing of it."""
+    return {test for test, body in _tests(files) if _SKIP.search(body)}
+
+
+def _tests(files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each test function's name and its text, from its decorators to the next function's."""
+    for path in sorted(files):
+        text = files[path]
+        starts = [(start, _decorated_from(text, start.start())) for start in _FUNCTION.finditer(text)]
+        ends = [begin for _, begin in starts[1:]] + [len(text)]
+        for (start, begin), end in zip(starts, ends, strict=False):
+            yield f"{path}::{start.group(1)}", text[begin:end]
+
+
+def _decorated_from(text: str, at: int) -> int:
+    """Where the lines of decorators right above a function begin."""
+    while at and text[text.rfind("\n", 0, at - 1) + 1 : at].lstrip().startswith("@"):
+        at = text.rfind("\n", 0, at - 1) + 1
+    return at
 
 
 def sources_behind(test_path: str, files: Mapping[str, str]) -> list[str]:

@@ -10,10 +10,11 @@ import re
 from urllib.parse import unquote
 
 from orchestrator_v2.workspace.findings import Files, Finding, split_markdown, text_of
+from orchestrator_v2.workspace.text_checks import counted
 
 # Lengths are bounded because the text is foreign: a search must not take the square of its length.
 _LINK = re.compile(
-    r"\]\(\s{0,9}(?:<([^>\n]{0,1000})>|([^()\s]{0,1000}(?:\([^()\s]{0,200}\)[^()\s]{0,200}){0,3}))(?:\s{1,9}[\"'(][^\n]{0,300}?)?\s?\)"
+    r"(?<!\\)\]\(\s{0,9}(?:<([^>\n]{0,1000})>|([^()\s]{0,1000}(?:\([^()\s]{0,200}\)[^()\s]{0,200}){0,3}))(?:\s{1,9}[\"'(][^\n]{0,300}?)?\s?\)"
 )
 _REFERENCE = re.compile(r"^ {0,3}\[(?!\^)[^\]\n]+\]:\s*<?([^\s>]+)>?")
 _HEADING = re.compile(r"^ {0,3}#{1,6}\s+(.*?)\s*#*\s*$")
@@ -84,4 +85,4 @@ def links(files: Files, context: Files) -> Finding:
             count += 1
             fault = _fault(path, target, everything, directories)
             problems += [f"{path}:{line}: the link '{target[:120]}' {fault}."] if fault else []
-    return Finding(tuple(problems), f"{count} relative links resolve")
+    return Finding(tuple(problems), counted(count, "relative link resolves", "relative links resolve"))

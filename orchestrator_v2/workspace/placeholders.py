@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from orchestrator_v2.workspace.findings import Files, Finding, split_markdown, text_of
+from orchestrator_v2.workspace.text_checks import counted
 
 _INTAKE = "docs/intake.md"
 _VERBS = (
@@ -47,7 +48,7 @@ def no_placeholders(files: Files, context: Files) -> Finding:
     for path, content in sorted(files.items()):
         scan = _SCANNERS.get(PurePosixPath(path).suffix.lower(), _scan_lines)
         problems += [f"{path}:{line}: {what}" for line, what in scan(path, text_of(content), phrases)]
-    return Finding(tuple(problems), f"{len(files)} files, no placeholder")
+    return Finding(tuple(problems), f"{counted(len(files), 'file')}, no placeholder")
 
 
 def _phrases_in(text: str, line: int, phrases: dict[str, re.Pattern[str]]) -> Iterator[tuple[int, str]]:

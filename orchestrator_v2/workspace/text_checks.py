@@ -33,13 +33,18 @@ _UNPAIRED = re.compile(r">[^\n\[\]]*\]|[|}o][|}o{]?(?:--|\.\.)[|{o}][|{o]?|\[[/\
 _PAIRS = MappingProxyType({")": "(", "]": "[", "}": "{"})
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """The number with its words: `1 file`, `2 files`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def not_empty(files: Files, _context: Files) -> Finding:
     """The phase made at least one file with text, and none that is blank."""
     blank = [p for p, c in files.items() if not c.strip() and PurePosixPath(p).name not in _MAY_BE_EMPTY]
     problems = [f"{path} is empty." for path in blank]
     if not any(content.strip() for content in files.values()):
         problems.append("No file with text was made.")
-    return Finding(tuple(problems), f"{len(files)} files, none empty")
+    return Finding(tuple(problems), f"{counted(len(files), 'file')}, none empty")
 
 
 def _parse_python(path: str, text: str) -> None:
@@ -101,7 +106,7 @@ def _parse_fault(path: str, content: bytes) -> str:
 def parses(files: Files, _context: Files) -> Finding:
     """Each file is what its suffix says, or UTF-8 text where the suffix says nothing."""
     problems = [fault for path, content in sorted(files.items()) if (fault := _parse_fault(path, content))]
-    return Finding(tuple(problems), f"{len(files)} files parse")
+    return Finding(tuple(problems), counted(len(files), "file parses", "files parse"))
 
 
 def _calm(text: str) -> str:
@@ -120,7 +125,12 @@ def requirements(files: Files, _context: Files) -> Finding:
     counted = Counter(name for names in criteria.values() for name in names)
     problems += [f"{name} is used {count} times." for name, count in counted.items() if count > 1]
     total = sum(map(len, criteria.values()))
-    return Finding(tuple(dict.fromkeys(problems)), f"{len(found)} requirements with {total} acceptance criteria")
+    return Finding(tuple(dict.fromkeys(problems)), _said(len(found), total))
+
+
+def _said(found: int, criteria: int) -> str:
+    with_criteria = counted(criteria, "acceptance criterion", "acceptance criteria")
+    return f"{counted(found, 'requirement')} with {with_criteria}"
 
 
 def _bracket_fault(source: str) -> str:
@@ -154,7 +164,7 @@ def diagram(files: Files, _context: Files) -> Finding:
             problems += [f"{path}: diagram {count} {fault}."] if fault else []
     if not count:
         problems.append("There is no Mermaid diagram: write a block that begins with '```mermaid'.")
-    return Finding(tuple(problems), f"{count} diagrams")
+    return Finding(tuple(problems), counted(count, "diagram"))
 
 
 def traced(files: Files, context: Files) -> Finding:
@@ -167,4 +177,4 @@ def traced(files: Files, context: Files) -> Finding:
     problems = [f"{name} ({text}) is named by no test." for name, text in wanted if name not in named]
     if not wanted:
         problems.append("docs/requirements.md has no acceptance criterion to trace.")
-    return Finding(tuple(problems), f"{len(wanted)} criteria, each named by a test")
+    return Finding(tuple(problems), f"{counted(len(wanted), 'criterion', 'criteria')}, each named by a test")

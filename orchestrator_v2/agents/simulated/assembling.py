@@ -36,8 +36,12 @@ def assemble(
     )
 
 
-def criteria_of(requirement: Requirement, primary: Entity, catalog: Catalog) -> tuple[Criterion, ...]:
-    """The acceptance criteria that the templates can prove for what the requirement is built as."""
+def criteria_of(requirement: Requirement, base: Mapping[str, Entity], catalog: Catalog) -> tuple[Criterion, ...]:
+    """The acceptance criteria that the templates can prove for what the requirement is built as.
+
+    `base` are the project's kinds of records, the main one first.
+    """
+    primary = next(iter(base.values()))
     number = requirement.id.removeprefix("R")
     texts: list[str] = []
     for use in dict.fromkeys(requirement.uses):
@@ -45,7 +49,7 @@ def criteria_of(requirement: Requirement, primary: Entity, catalog: Catalog) -> 
             slug = feature_slug(requirement)
             texts += [text.format(slug=slug) for text in JOURNAL_CRITERIA]
             continue
-        entity = primary if use.entity == primary.key else catalog.entities.get(use.entity, primary)
+        entity = base.get(use.entity) or catalog.entities.get(use.entity, primary)
         capability = catalog.capabilities[use.capability]
         texts += [fill(text, entity, other_of(capability, primary, catalog)) for _, text in capability.criteria]
     return tuple(Criterion(f"AC{number}.{place}", text) for place, text in enumerate(dict.fromkeys(texts), start=1))
@@ -141,13 +145,19 @@ def _built(key: str, use: Use, spec: Spec, catalog: Catalog) -> Built:
     capability = catalog.capabilities[key]
     e = spec.entity(use.entity)
     other = spec.entity(capability.other) if capability.other in catalog.entities else spec.primary
+    commands = ((_usage(text, spec), about) for text, about in capability.commands)
     return Built(
         module=key,
         title=capability.title,
         about=fill(capability.about, e, other),
         e=e,
         other=other,
-        commands=tuple((fill(usage, e, other), fill(about, e, other)) for usage, about in capability.commands),
+        commands=tuple((fill(usage, e, other), fill(about, e, other)) for usage, about in commands),
         checks=tuple((name, fill(text, e, other)) for name, text in capability.criteria),
         example=capability.example,
     )
+
+
+def _usage(text: str, spec: Spec) -> str:
+    """Where there is one kind of record only, nobody has to say which."""
+    return text if spec.several else text.replace(" [--kind KIND]", "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
+from orchestrator_v2.agents.simulated import clean
 from orchestrator_v2.agents.simulated.rendering import Renderer, load_renderer
 from orchestrator_v2.agents.simulated.spec import Built, Spec
 from orchestrator_v2.agents.simulated.step import SimulatedStep, Work
@@ -28,12 +29,16 @@ def develop(work: Work) -> list[SimulatedStep]:
     foundation = project | _render(_FOUNDATION, folder, spec, renderer)
     services = {path: text for path, text in files.items() if "/services/" in path}
     commands = {path: text for path, text in files.items() if "/commands/" in path}
-    kinds = ", ".join(entity.cls for entity in spec.entities)
+    kinds = f"{clean.counted(len(spec.entities), 'kind')} of record: {', '.join(one.cls for one in spec.entities)}."
     titles = ", ".join(cap.title for cap in spec.modules)
     return [
-        _step("Project, records and errors", f"{len(spec.entities)} kind(s) of record: {kinds}.", foundation),
+        _step(
+            "Project, records and errors",
+            kinds,
+            foundation,
+        ),
         _step("Storage", "One JSON file, replaced as a whole.", _render(_STORAGE, folder, spec, renderer)),
-        _step("Services", f"{len(spec.modules)} module(s): {titles}.", services),
+        _step("Services", f"{clean.counted(len(spec.modules), 'module')}: {titles}.", services),
         _step("Command line", "Commands for every service.", _render(_INTERFACE, folder, spec, renderer) | commands),
     ]
 

@@ -16,7 +16,7 @@ from orchestrator_v2.agents.simulated.spec import Entity, Field
 from orchestrator_v2.agents.simulated.word_index import WordIndex
 from orchestrator_v2.agents.templates import template_root
 
-_FIELD = re.compile(r"(\w+): (\w+)(?: = ([^!~]+?))?([!~]*)$")
+_FIELD = re.compile(r"(\w+): (\w+)(?: = ([^!~>]+?))?(?: >= (\d+))?([!~]*)$")
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +25,7 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     about: str
     home: str = ""
+    part_of: str = ""
     other: str = ""
     main: str = ""
     flexible: bool = False
@@ -47,6 +48,8 @@ class _Kind(msgspec.Struct, frozen=True, kw_only=True):
     when: str = "created_at"
     measure: str = ""
     made_by: str = ""
+    ends: str = ""
+    listed_by: str = ""
 
 
 class Catalog(msgspec.Struct, frozen=True):
@@ -73,12 +76,12 @@ def load_catalog() -> Catalog:
 
 
 def parse_field(text: str) -> Field:
-    """A field from its short form `name: type = default`, `!` for required, `~` for set by the program."""
+    """A field from its short form `name: type = default >= least`, `!` for required, `~` for set by the program."""
     match = _FIELD.match(text)
     if match is None:
         raise ValueError(f"not a field: {text}")
-    name, kind, default, marks = match.groups()
-    return Field(name, kind, required="!" in marks, editable="~" not in marks, default=(default or "").strip())
+    name, kind, default, least, marks = match.groups()
+    return Field(name, kind, "!" in marks, "~" not in marks, default=(default or "").strip(), least=least or "")
 
 
 def _entity(key: str, kind: _Kind) -> Entity:
@@ -93,6 +96,8 @@ def _entity(key: str, kind: _Kind) -> Entity:
         when=kind.when,
         measure=kind.measure,
         made_by=kind.made_by,
+        ends=kind.ends,
+        listed_by=kind.listed_by,
     )
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator_v2.agents.simulated.catalog import load_catalog
-from orchestrator_v2.agents.simulated.quoting import a
-from orchestrator_v2.agents.simulated.spec import Built, Entity, Requirement, Spec
+from orchestrator_v2.agents.simulated.quoting import METAVARS, a
+from orchestrator_v2.agents.simulated.spec import Built, Entity, Field, Requirement, Spec
 
 STORELESS = frozenset({"generator"})
 """Services that keep nothing."""
@@ -51,20 +51,24 @@ def _record_commands(entity: Entity, spec: Spec) -> Iterator[tuple[str, str]]:
     end = "" if entity.key == spec.primary.key else f"-{entity.label.replace(' ', '-')}"
     if not entity.made_by:
         yield f"add{end} {_arguments(entity)}".strip(), f"add {a(entity.label)}"
-    yield f"list{end}", f"list the {entity.plural}"
-    yield f"show{end} ID", f"show every field of {a(entity.label)}"
+    if not entity.listed_by:
+        yield f"list{end}", f"list the {entity.plural}"
+        yield f"show{end} ID", f"show every field of {a(entity.label)}"
     if entity.editable:
-        options = " ".join(f"[--{name.replace('_', '-')} TEXT]" for name in entity.editable)
+        options = " ".join(f"[{_option(field)}]" for field in entity.fields if field.editable)
         yield f"edit{end} ID {options}", f"change {a(entity.label)}"
     yield f"remove{end} ID", f"remove {a(entity.label)} for good"
 
 
 def _arguments(entity: Entity) -> str:
     parts: list[str] = []
-    for name in entity.editable:
-        if name == entity.title:
-            parts.insert(0, name.upper())
-        else:
-            option = f"--{name.replace('_', '-')} TEXT"
-            parts.append(option if name in entity.required else f"[{option}]")
+    for field in entity.fields:
+        if field.name == entity.title:
+            parts.insert(0, field.name.upper())
+        elif field.editable:
+            parts.append(_option(field) if field.required else f"[{_option(field)}]")
     return " ".join(parts)
+
+
+def _option(field: Field) -> str:
+    return f"--{field.name.replace('_', '-')} {METAVARS[field.type]}"

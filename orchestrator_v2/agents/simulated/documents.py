@@ -9,9 +9,9 @@ import json
 import re
 
 from orchestrator_v2.agents.simulated import clean, describing
-from orchestrator_v2.agents.simulated.asking import asked
-from orchestrator_v2.agents.simulated.drafting import draft
+from orchestrator_v2.agents.simulated.asking import asked, understand
 from orchestrator_v2.agents.simulated.exemplifying import example_of
+from orchestrator_v2.agents.simulated.proving import not_proved
 from orchestrator_v2.agents.simulated.quoting import pystr, sample_text
 from orchestrator_v2.agents.simulated.rendering import load_renderer
 from orchestrator_v2.agents.simulated.spec import Entity, Spec
@@ -30,19 +30,18 @@ _LINKS = {
 
 def take_in(work: Work) -> list[SimulatedStep]:
     """docs/intake.md"""
-    found = draft(work.brief, work.answers, work.feedback)
+    found = understand(work.brief, work.answers, work.asked)
     pairs, others = asked(found, work.answers)
-    text = load_renderer().file(
-        "architect", "intake.md", draft=found, asked=pairs, others=others, feedback=work.feedback
-    )
-    seen = f"{len(found.spec.requirements)} requirement(s) seen"
-    words = f"{seen}, {len(found.assumptions)} assumption(s), {len(pairs)} question(s)."
+    text = load_renderer().file("architect", "intake.md", draft=found, asked=pairs, others=others)
+    seen = clean.counted(len(found.spec.requirements), "requirement") + " seen"
+    rest = (clean.counted(len(found.assumptions), "assumption"), clean.counted(len(pairs), "question"))
+    words = f"{', '.join((seen, *rest))}."
     return [SimulatedStep("Intake", words, {"docs/intake.md": text})]
 
 
 def plan(work: Work) -> list[SimulatedStep]:
     """docs/requirements.md"""
-    found = draft(work.brief, work.answers, work.feedback)
+    found = understand(work.brief, work.answers, work.asked)
     text = load_renderer().file(
         "architect",
         "requirements.md",
@@ -50,10 +49,10 @@ def plan(work: Work) -> list[SimulatedStep]:
         modules={cap.module for cap in found.spec.modules},
         constraints=found.brief.constraints,
         excluded=found.brief.excluded,
-        feedback=work.feedback,
     )
     criteria = sum(len(one.criteria) for one in found.spec.requirements)
-    words = f"{len(found.spec.requirements)} requirement(s) with {criteria} acceptance criteria."
+    several = clean.counted(len(found.spec.requirements), "requirement")
+    words = f"{several} with {clean.counted(criteria, 'acceptance criterion', 'acceptance criteria')}."
     return [SimulatedStep("Requirements", words, {REQUIREMENTS: text})]
 
 
@@ -66,9 +65,8 @@ def architect(work: Work) -> list[SimulatedStep]:
         spec=spec,
         storeless=describing.STORELESS,
         modules={cap.module for cap in spec.modules},
-        feedback=work.feedback,
     )
-    words = f"{len(spec.modules)} service(s) over one store; every requirement has its place."
+    words = f"{clean.counted(len(spec.modules), 'service')} over one store; every requirement has its place."
     return [SimulatedStep("Architecture", words, {"docs/architecture.md": text})]
 
 
@@ -81,9 +79,10 @@ def model_data(work: Work) -> list[SimulatedStep]:
         for forward, words in _RELATIONS.get(cap.module, ())
         if cap.e != cap.other
     ]
-    text = load_renderer().file("data", "data-model.md", spec=spec, relations=relations)
+    types = {field.type for entity in spec.entities for field in entity.fields}
+    text = load_renderer().file("data", "data-model.md", spec=spec, relations=relations, types=types)
     fields = sum(len(entity.fields) for entity in spec.entities)
-    words = f"{len(spec.entities)} kind(s) of record with {fields} field(s)."
+    words = f"{clean.counted(len(spec.entities), 'kind')} of record with {clean.counted(fields, 'field')}."
     return [SimulatedStep("Data model", words, {"docs/data-model.md": text, MODEL: _model_json(spec)})]
 
 
@@ -121,6 +120,7 @@ def _entity_json(entity: Entity) -> dict[str, object]:
                 "editable": field.editable,
                 "default": field.default,
             }
+            | ({"least": int(field.least)} if field.least else {})
             for field in entity.fields
         ],
     }
@@ -145,6 +145,7 @@ def document(work: Work) -> list[SimulatedStep]:
         groups=[(cap.title, commands[cap.module]) for cap in spec.modules],
         tests=sum(len(_TEST.findall(text)) for text in tests.values()),
         test_files=len(tests),
+        unproved=len(not_proved(tests)),
         links=[(path, words) for path, words in _LINKS.items() if path in work.inputs or path == "docs/usage.md"],
     )
     usage = load_renderer().file(
@@ -155,7 +156,7 @@ def document(work: Work) -> list[SimulatedStep]:
         examples=examples,
         python_sample="{" + ", ".join(f"{pystr(name)}: {pystr(text)}" for name, text in sample.items()) + "}",
     )
-    words = f"{sum(map(len, commands.values()))} command(s) described."
+    words = f"{clean.counted(sum(map(len, commands.values())), 'command')} described."
     return [SimulatedStep("Documentation", words, {"README.md": readme, "docs/usage.md": usage})]
 
 
@@ -174,7 +175,7 @@ def improvise(work: Work, role: str) -> list[SimulatedStep]:
     return [
         SimulatedStep(
             heading,
-            f"{len(seen)} file(s) seen.",
+            f"{clean.counted(len(seen), 'file')} seen.",
             {
                 f"docs/{safe_name(work.phase)}.md": load_renderer().file(
                     "architect",
@@ -184,7 +185,6 @@ def improvise(work: Work, role: str) -> list[SimulatedStep]:
                     phase=safe_name(work.phase),
                     role=role,
                     seen=seen,
-                    feedback=work.feedback,
                 )
             },
         )

@@ -45,7 +45,7 @@ def _with_sums(cap: Built, spec: Spec) -> str:
         amount = _empty(field)
     unit = cap.e.measure.replace("_", " ")
     counted = f"1 {{one}}, {amount} {unit}" if unit else "1 {one}"
-    sums = [f"{_DAY}  {counted}", f"Together: {counted} on 1 day(s)"]
+    sums = [f"{_DAY}  {counted}", f"Together: {counted} on 1 day"]
     if unit:
         sums.append(f"Average: {float(amount):.1f} {unit} a day; best day: {_DAY}")
     return cap.example.strip().replace("{make}", make).replace("{sums}", "\n".join(sums))

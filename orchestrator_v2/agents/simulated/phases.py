@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 
 from orchestrator_v2.agents.simulated.building import develop
 from orchestrator_v2.agents.simulated.documents import architect, document, improvise, model_data, plan, take_in
+from orchestrator_v2.agents.simulated.hearing import with_feedback
 from orchestrator_v2.agents.simulated.proving import prove
-from orchestrator_v2.agents.simulated.reviewing import review_code, review_design, review_release
+from orchestrator_v2.agents.simulated.releasing import review_release
+from orchestrator_v2.agents.simulated.reviewing import review_code, review_design
 from orchestrator_v2.agents.simulated.step import SimulatedStep, Work
 from orchestrator_v2.agents.simulated.tidying import tidy
 
@@ -42,4 +44,4 @@ def simulate(
     """
     work = Work(phase, brief, answers, inputs, feedback)
     known = PHASES.get(phase)
-    return known(work) if known else improvise(work, role)
+    return with_feedback(known(work) if known else improvise(work, role), work)

@@ -1,6 +1,7 @@
 """Quality assurance: tests for the source, each naming the acceptance criteria that it proves.
 
-Which check proves which criterion is matched here; a person's own words get the nearest check, and are marked so.
+Which check proves which criterion is matched here. A person's own words, which no check proves, get a test that is
+skipped and says so: nothing counts as proved because something else was tested.
 """
 
 from __future__ import annotations
@@ -12,22 +13,34 @@ from collections.abc import Mapping
 import msgspec
 
 from orchestrator_v2.agents.simulated import clean
+from orchestrator_v2.agents.simulated.assembling import JOURNAL_CRITERIA
 from orchestrator_v2.agents.simulated.quoting import pydoc
 from orchestrator_v2.agents.simulated.rendering import Renderer, load_renderer
 from orchestrator_v2.agents.simulated.spec import Built, Criterion, Feature, Spec
-from orchestrator_v2.agents.simulated.step import SimulatedStep, Work
+from orchestrator_v2.agents.simulated.step import SimulatedStep, Work, fitting
 from orchestrator_v2.agents.simulated.upstream import read_spec
+from orchestrator_v2.engine.trace import tests_naming_criteria
 
 _PACKAGE = re.compile(r"^src/([A-Za-z_]\w*)/__init__\.py$")
 _WORDS = re.compile(r"\w+")
 WIDTH = 105
 LONGEST_WORDS = 400
+UNPROVED = "tests/test_not_proved.py"
 SAME = 0.75
 """From this share of common words on, a criterion says the same as the check."""
 
 
+class _Check(msgspec.Struct, frozen=True):
+    """A check of a module in its own words; `same_kind` where it is made on the kind of record that is asked for."""
+
+    module: str
+    key: str
+    text: str
+    same_kind: bool
+
+
 class _Named(msgspec.Struct):
-    """What a check stands for: the criteria in its own words, and those in a person's."""
+    """What a check stands for: the criteria in its own words, and those in a person's that it is only nearest to."""
 
     exact: list[Criterion] = []
     near: list[Criterion] = []
@@ -40,16 +53,25 @@ def prove(work: Work) -> list[SimulatedStep]:
     spec = msgspec.structs.replace(spec, package=found or spec.package)
     renderer = load_renderer()
     shared = {f"tests/{name}": renderer.file("qa", name, spec=spec) for name in ("conftest.py", "samples.py")}
-    tests = _tests(spec, renderer)
-    count = sum(len(requirement.criteria) for requirement in spec.requirements)
+    named = match_criteria(spec)
+    tests = _tests(spec, named, renderer)
+    unproved = _unproved(spec, named)
+    if unproved:
+        tests[UNPROVED] = renderer.file("qa", "not_proved.py", unproved=unproved)
+    words = f"{clean.counted(len(tests), 'file')} for {_criteria(sum(len(one.criteria) for one in spec.requirements))}"
+    rest = f", {len(unproved)} not proved (nearest check only)" if unproved else ""
+    notes = tuple(f"{one.id} is not proved, nearest check only: {clean.short(one.text, 200)}" for one, *_ in unproved)
     return [
         SimulatedStep("What the tests share", "Fixtures and sample records.", shared),
-        SimulatedStep("Tests", f"{len(tests)} file(s) for {count} acceptance criteria.", tests),
+        SimulatedStep("Tests", f"{words}{rest}.", tests, notes=fitting(notes)),
     ]
 
 
-def _tests(spec: Spec, renderer: Renderer) -> dict[str, str]:
-    named = match_criteria(spec)
+def _criteria(count: int) -> str:
+    return clean.counted(count, "acceptance criterion", "acceptance criteria")
+
+
+def _tests(spec: Spec, named: Mapping[tuple[str, str], _Named], renderer: Renderer) -> dict[str, str]:
     files = {}
     for cap in spec.caps:
         if cap.module == "journal":
@@ -63,45 +85,77 @@ def _tests(spec: Spec, renderer: Renderer) -> dict[str, str]:
 
 
 def match_criteria(spec: Spec) -> dict[tuple[str, str], _Named]:
-    """For each check (module, name) the criteria that it stands for."""
+    """For each check (module, name) the criteria that it proves, and those that it is only nearest to."""
     caps = {cap.module: cap for cap in spec.caps if cap.checks}
     named = {(cap.module, key): _Named([], []) for cap in caps.values() for key, _ in cap.checks}
     for requirement in spec.requirements:
         checks = [
-            (use.capability, *check)
+            _Check(use.capability, key, text, caps[use.capability].e.key == use.entity)
             for use in requirement.uses
             if use.capability in caps
-            for check in caps[use.capability].checks
+            for key, text in caps[use.capability].checks
         ]
         for criterion in requirement.criteria if checks else ():
-            module, key, exact = _nearest(criterion, checks)
-            (named[module, key].exact if exact else named[module, key].near).append(criterion)
+            check, proves = _nearest(criterion, checks)
+            stands = named[check.module, check.key]
+            (stands.exact if proves else stands.near).append(criterion)
     return named
 
 
-def _nearest(criterion: Criterion, checks: list[tuple[str, str, str]]) -> tuple[str, str, bool]:
+def _nearest(criterion: Criterion, checks: list[_Check]) -> tuple[_Check, bool]:
+    """The check that says most of what the criterion says, and whether that is enough to prove it."""
     wanted = _words(criterion.text)
-    scores = [len(wanted & _words(text)) / max(1, len(wanted | _words(text))) for _, _, text in checks]
+    scores = [_likeness(wanted, _words(check.text)) for check in checks]
     best = max(range(len(checks)), key=lambda place: (scores[place], -place))
-    return checks[best][0], checks[best][1], scores[best] >= SAME
+    return checks[best], scores[best] == 1 or (checks[best].same_kind and scores[best] >= SAME)
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(_WORDS.findall(text.casefold()))
 
 
+def _unproved(spec: Spec, named: Mapping[tuple[str, str], _Named]) -> list[tuple[Criterion, str, str, str]]:
+    """Each criterion that no check proves, the name of its test, its words as a docstring, the nearest check."""
+    near = [(one, f"tests/test_{module}.py") for (module, _), names in named.items() for one in names.near]
+    near += [(one, "tests/test_journal.py") for feature in spec.features for one in _own_words(feature)]
+    order = {one.id: place for place, one in enumerate(one for each in spec.requirements for one in each.criteria)}
+    found = sorted({one.id: (one, path) for one, path in near}.values(), key=lambda row: order[row[0].id])
+    return [(one, _name_of(one), _docstring([f"{one.id}: {_words_of(one.text)}"]), path) for one, path in found]
+
+
+def _name_of(criterion: Criterion) -> str:
+    return f"test_{criterion.id.lower().replace('.', '_')}_not_proved_nearest_check_only"
+
+
+def not_proved(tests: Mapping[str, str]) -> list[str]:
+    """The ids of the criteria that only a skipped test names, in the order of the files."""
+    skipped = [text for path, text in tests.items() if path == UNPROVED]
+    others = tests_naming_criteria({path: text for path, text in tests.items() if path != UNPROVED})
+    return [name for text in skipped for name in tests_naming_criteria({UNPROVED: text}) if name not in others]
+
+
+def _own_words(feature: Feature) -> list[Criterion]:
+    """The criteria of a journal that say something else than that it is a journal."""
+    ours = [_words(text.format(slug=feature.slug)) for text in JOURNAL_CRITERIA]
+    return [one for one in feature.criteria if not any(_likeness(_words(one.text), words) >= SAME for words in ours)]
+
+
+def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
+    return len(one & other) / max(1, len(one | other))
+
+
 def _doc(text: str, named: _Named) -> str:
     ids = ", ".join(dict.fromkeys(one.id for one in named.exact))
-    lines = [f"{ids}: {pydoc(text)}" if ids else pydoc(text)]
-    if named.near:
-        lines += ["", "The nearest check that the templates have for:"]
-        lines += [f"{one.id}: {pydoc(one.text)}" for one in named.near]
-    return _docstring(lines)
+    return _docstring([f"{ids}: {_words_of(text)}" if ids else _words_of(text)])
+
+
+def _words_of(text: str) -> str:
+    return clean.short(pydoc(text), LONGEST_WORDS)
 
 
 def _docstring(lines: list[str]) -> str:
     """The lines as they stand between triple quotes in a function, none over the line length."""
-    wrapped = [part for line in lines for part in textwrap.wrap(clean.short(line, LONGEST_WORDS), WIDTH) or [""]]
+    wrapped = [part for line in lines for part in textwrap.wrap(line, WIDTH) or [""]]
     if len(wrapped) == 1:
         return wrapped[0]
     return "\n".join([wrapped[0], *(f"    {part}" if part else "" for part in wrapped[1:]), "    "])
@@ -116,7 +170,8 @@ def _journal(cap: Built, spec: Spec, renderer: Renderer) -> str:
 
 
 def _feature_doc(feature: Feature) -> str:
-    lines = [f"{one.id}: {pydoc(one.text)}" for one in feature.criteria]
+    own = {one.id for one in _own_words(feature)}
+    lines = [f"{one.id}: {_words_of(one.text)}" for one in feature.criteria if one.id not in own]
     return _docstring(lines or [f"{feature.requirement} is a journal."])
 
 

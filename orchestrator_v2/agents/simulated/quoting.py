@@ -9,7 +9,7 @@ import json
 import re
 
 from orchestrator_v2.agents.simulated import clean
-from orchestrator_v2.agents.simulated.spec import Entity, Field
+from orchestrator_v2.agents.simulated.spec import Entity, Field, Spec
 
 ANNOTATIONS = {
     "str": "str",
@@ -31,15 +31,29 @@ _EMPTY = {
     "money": 'Decimal("0.00")',
     "list": "()",
 }
-_MARKDOWN = re.compile(r"([\\`*\[\]|])")
+METAVARS = {
+    "str": "TEXT",
+    "int": "N",
+    "float": "NUMBER",
+    "bool": "YES",
+    "date": "DATE",
+    "datetime": "MOMENT",
+    "money": "AMOUNT",
+    "list": "A,B",
+}
+"""What stands for a value on the command line, by the type of its field."""
+# An underscore between letters or digits is no emphasis, and field names have many.
+_MARKDOWN = re.compile(r"([\\`*\[\]|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|~(?=~)|(?<=~)~)")
 _MERMAID = re.compile(r"[^\w \-.,/]", re.UNICODE)
 _DOCSTRING = re.compile(r'[\\"]')
 
 
 def pystr(text: str) -> str:
-    """A Python string literal in double quotes; what does not print is escaped."""
-    inner = repr(clean.quiet(clean.line(text)) + '"')[1:-2]
-    return '"' + inner.replace("\\'", "'").replace('"', '\\"') + '"'
+    """A Python string literal, in the quotes that need fewer escapes; what does not print is escaped."""
+    words = clean.quiet(clean.line(text))
+    quote = "'" if words.count('"') > words.count("'") else '"'
+    inner = repr(words + "\"'")[1:-4].replace("\\'", "'")
+    return quote + inner.replace(quote, "\\" + quote) + quote
 
 
 def pytuple(texts: tuple[str, ...]) -> str:
@@ -91,6 +105,16 @@ def mermaid(text: str, length: int = 40) -> str:
     return label or "project"
 
 
+def pymap(pairs: dict[str, str]) -> str:
+    """A Python dict literal from strings to whole numbers."""
+    return "{" + ", ".join(f"{pystr(name)}: {number}" for name, number in pairs.items()) + "}"
+
+
+def kind_option(entity: Entity, spec: Spec) -> str:
+    """The arguments of a command that name the kind of record, after others; none where there is one kind only."""
+    return f', "--kind", {pystr(entity.label)}' if spec.several else ""
+
+
 def annotation(field: Field) -> str:
     return ANNOTATIONS[field.type]
 
@@ -125,11 +149,24 @@ _SAMPLES = {
 }
 
 
+_NAMED_SAMPLES = {
+    ("int", "planned_minutes"): "50",
+    ("int", "minutes"): "45",
+    ("int", "pages"): "320",
+    ("int", "year"): "1999",
+    ("int", "stock"): "12",
+    ("int", "servings"): "4",
+    ("int", "calories"): "650",
+    ("int", "points"): "10",
+    ("float", "value"): "72.5",
+}
+
+
 def sample_text(field: Field, entity: Entity) -> str:
     """What a person might type for the field."""
     if field.type == "str":
         return entity.sample if field.name == entity.title else f"Some {field.name.replace('_', ' ')}"
-    return _SAMPLES[field.type]
+    return _NAMED_SAMPLES.get((field.type, field.name), _SAMPLES[field.type])
 
 
 def first_id(doc: str) -> str:
@@ -143,8 +180,10 @@ FILTERS = {
     for function in (pystr, pytuple, pydoc, tomlstr, md, fenced, mermaid, annotation, default_literal, field_types)
 } | {
     "sample_text": sample_text,
+    "pymap": pymap,
+    "kind_option": kind_option,
     "first_id": first_id,
     "a": a,
     "first_upper": first_upper,
 }
-FILTERS |= {"line": clean.line, "short": clean.short}
+FILTERS |= {"line": clean.line, "short": clean.short, "counted": clean.counted}

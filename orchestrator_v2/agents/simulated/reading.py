@@ -21,7 +21,8 @@ _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n.*?(?:^[ \t]*\1[`~]*[ \t]*$|\Z
 _BULLET = re.compile(r"^\s*(?:[-*+•‣◦·–—]|\d{1,3}[.)、])\s+(?:\[[ xX]\]\s+)?(\S.*)$")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(\S.*?)\s*#*\s*$")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|[。！？；؟।]\s*")
-_COMMAS = r"[,，、،:：]|\s[–—]\s|(?<=\w)\s*[()（）]"
+_COMMAS = r"[,，、،:：]|\s[–—]\s"
+_ASIDE = re.compile(r"(?:\s\(|（)([^()（）]*)[)）]")
 _SECTIONS = ("excluded", "limits")
 TITLE_LENGTH = 60
 
@@ -103,7 +104,12 @@ def _patterns() -> dict[str, re.Pattern[str]]:
 def _tones() -> WordIndex:
     words = vocabulary()
     return WordIndex(
-        {"wish": words.wishes, "constraint": words.constraints, "excluded": words.excluded, "limits": words.limits}
+        {
+            "wish": (*words.wishes, *words.keeping),
+            "constraint": words.constraints,
+            "excluded": words.excluded,
+            "limits": words.limits,
+        }
     )
 
 
@@ -138,7 +144,9 @@ def _name(rows: list[str]) -> _Named:
     whole = plain(_BULLET.sub(r"\1", first))
     sentence = _SENTENCE.split(whole)[0].strip().rstrip(".!?。")
     bare = _patterns()["opening"].sub("", sentence).strip() or sentence
-    parts = [part.strip() for part in _patterns()["connector"].split(bare) if part and part.strip()] or [bare]
+    parts = [
+        part.strip() for part in _patterns()["connector"].split(_ASIDE.sub(r", \1, ", bare)) if part and part.strip()
+    ] or [bare]
     subject = parts[0]
     # "An app that keeps classes" is about classes.
     if len(parts) > 1 and subject.casefold() in vocabulary().generic and kept(parts[1]) != parts[1]:
@@ -153,8 +161,8 @@ def _sections(rows: list[str]) -> tuple[list[str], dict[str, list[str]]]:
     apart: dict[str, list[str]] = {name: [] for name in _SECTIONS}
     place = ""
     for row in rows:
-        if _HEADING.match(row) or row.rstrip().endswith(":"):
-            tones = _tones().find(row) if not _BULLET.match(row) else []
+        if _HEADING.match(row) or (row.rstrip().endswith(":") and not _BULLET.match(row)):
+            tones = _tones().find(row)
             place = next((name for name in _SECTIONS if name in tones), "")
             if place:
                 continue
@@ -166,7 +174,8 @@ def _sections(rows: list[str]) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def _phrases(rows: list[str], named: _Named) -> Iterator[Phrase]:
-    yield Phrase(named.subject, said=next((said for row in rows if (said := said_in(row, named.subject))), named.subject))
+    stretches = (said_in(row, named.subject) for row in rows)
+    yield Phrase(named.subject, said=next(filter(None, stretches), named.subject))
     paragraph: list[str] = []
     for row in [*rows, ""]:
         bullet = _BULLET.match(row)
@@ -195,7 +204,9 @@ def _prose(raw: str, name: str) -> Iterator[Phrase]:
 
 def _clauses(words: str, *, asked: bool) -> Iterator[Phrase]:
     parts = [
-        part.strip(" .;-–—") for part in _patterns()["clause"].split(f" {words} ") if part and part.strip(" .;-–—")
+        part.strip(" .;-–—")
+        for part in _patterns()["clause"].split(_ASIDE.sub(r", \1, ", f" {words} "))
+        if part and part.strip(" .;-–—")
     ]
     if asked:
         yield from (Phrase(part, asked=True) for part in parts if any(sign.isalnum() for sign in part))

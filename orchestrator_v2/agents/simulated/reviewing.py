@@ -1,6 +1,6 @@
-"""The reviews: design, code and release, judged only by what was measured in the files at hand.
+"""The reviews of design and code, judged only by what was measured in the files at hand.
 
-Measuring source is `measuring.py`; whether the tests pass is measured by the engine, not told here.
+The release is `releasing.py`; measuring source is `measuring.py`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from orchestrator_v2.agents.simulated.measuring import Measured, measure, parse
+from orchestrator_v2.agents.simulated import clean
+from orchestrator_v2.agents.simulated.hearing import asks_in
+from orchestrator_v2.agents.simulated.measuring import Measured, measure
 from orchestrator_v2.agents.simulated.rendering import load_renderer
-from orchestrator_v2.agents.simulated.step import SimulatedStep, Work
+from orchestrator_v2.agents.simulated.step import SimulatedStep, Work, fitting
 from orchestrator_v2.agents.simulated.upstream import MODEL, REQUIREMENTS
-from orchestrator_v2.engine.trace import Requirement, parse_requirements, tests_naming_criteria
+from orchestrator_v2.engine.trace import Requirement, parse_requirements
 
 ARCHITECTURE = "docs/architecture.md"
-_LINK = re.compile(r"(?<!!)\[[^\]\n]+\]\(([^)\s#]+)(?:#[^)]*)?\)")
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -38,6 +39,10 @@ class Check(msgspec.Struct, frozen=True):
     details: tuple[str, ...] = ()
 
 
+MOST_POINTS = 6
+"""So many open points stand in the one line that a review answers with."""
+
+
 def check_none(name: str, found: Iterable[str], total: int, what: str) -> Check:
     """A check that holds when nothing is found among `total` things."""
     details = tuple(found)
@@ -49,7 +54,7 @@ def review_design(work: Work) -> list[SimulatedStep]:
     requirements = parse_requirements(work.inputs.get(REQUIREMENTS, ""))
     architecture = work.inputs.get(ARCHITECTURE, "")
     checks = [
-        Check("Requirements are there", f"{len(requirements)} requirement(s)", bool(requirements)),
+        Check("Requirements are there", clean.counted(len(requirements), "requirement"), bool(requirements)),
         check_none("Requirement numbers are unique", _twice(requirements), len(requirements), "requirements"),
         check_none(
             "Each requirement has an acceptance criterion",
@@ -66,14 +71,14 @@ def review_design(work: Work) -> list[SimulatedStep]:
         Check("The architecture has a diagram", _count(architecture, "```mermaid"), "```mermaid" in architecture),
         *_model_checks(work.inputs),
     ]
-    return [_verdict("Design review", "design.md", "docs/reviews/design.md", checks)]
+    return [verdict("Design review", "design", checks, work)]
 
 
 def _model_checks(inputs: Mapping[str, str]) -> Iterator[Check]:
     entities = _entities(inputs.get(MODEL, ""))
     names = [str(one.get("name", "")) for one in entities]
     architecture, page = inputs.get(ARCHITECTURE, ""), inputs.get("docs/data-model.md", "")
-    yield Check("The data model can be read", f"{len(names)} kind(s) of record", bool(names))
+    yield Check("The data model can be read", f"{clean.counted(len(names), 'kind')} of record", bool(names))
     yield check_none(
         "Each kind of record is in the architecture",
         (name for name in names if not _mentions(architecture, name)),
@@ -108,9 +113,9 @@ def review_code(work: Work) -> list[SimulatedStep]:
         findings=findings,
         limits=Limits(),
         longest=longest,
-        feedback=work.feedback,
     )
-    words = f"{len(source.functions)} function(s) in {source.files} file(s) measured, {len(findings)} finding(s)."
+    measured = f"{clean.counted(len(source.functions), 'function')} in {clean.counted(source.files, 'file')} measured"
+    words = f"{measured}, {clean.counted(len(findings), 'finding')}."
     return [SimulatedStep("Code review", words, {"docs/reviews/code.md": text})]
 
 
@@ -131,59 +136,16 @@ def _findings(source: Measured, tests: Measured, files: Mapping[str, str], limit
     yield from (f"{smell}." for smell in (*source.smells, *tests.smells))
 
 
-def review_release(work: Work) -> list[SimulatedStep]:
-    """docs/reviews/release.md, approved when every check holds."""
-    files = work.inputs
-    requirements = parse_requirements(files.get(REQUIREMENTS, ""))
-    criteria = [one for requirement in requirements for one in requirement.criteria]
-    tests = {path: text for path, text in files.items() if path.startswith("tests/") and path.endswith(".py")}
-    named = tests_naming_criteria(tests)
-    python = [path for path in sorted(files) if path.endswith(".py")]
-    wanted = ("README.md", "pyproject.toml", REQUIREMENTS, ".gitignore")
-    checks = [
-        check_none(
-            "The files of a release are there", (path for path in wanted if path not in files), len(wanted), "files"
-        ),
-        Check(
-            "There is source",
-            f"{sum(path.startswith('src/') for path in python)} file(s)",
-            any(path.startswith("src/") for path in python),
-        ),
-        check_none(
-            "Each Python file parses", (path for path in python if parse(files[path]) is None), len(python), "files"
-        ),
-        Check("There are criteria", f"{len(criteria)} criteria", bool(criteria)),
-        check_none(
-            "Each acceptance criterion is named by a test",
-            (f"{one.id}: {one.text}" for one in criteria if one.id not in named),
-            len(criteria),
-            "criteria",
-        ),
-        *_link_checks(files),
-        *_review_checks(files),
-    ]
-    return [_verdict("Release review", "release.md", "docs/reviews/release.md", checks)]
-
-
-def _link_checks(files: Mapping[str, str]) -> Iterator[Check]:
-    links = _LINK.findall(files.get("README.md", ""))
-    local = [link for link in links if "://" not in link]
-    broken = (link for link in local if link not in files)
-    yield check_none("Links in the README lead somewhere", broken, len(local), "links")
-
-
-def _review_checks(files: Mapping[str, str]) -> Iterator[Check]:
-    for name, path in (("Code review", "docs/reviews/code.md"), ("Hygiene report", "docs/hygiene.md")):
-        if path in files:
-            open_points = len(re.findall(r"^- F\d+:|\*\*look at this\*\*", files[path], re.MULTILINE))
-            yield Check(f"{name} was made", f"{open_points} open point(s)", True)
-
-
-def _verdict(title: str, template: str, path: str, checks: list[Check]) -> SimulatedStep:
+def verdict(title: str, name: str, checks: list[Check], work: Work, points: tuple[str, ...] = ()) -> SimulatedStep:
+    """The step of a review: approved when every check holds; `points` stay open either way, and are said first."""
     passed = sum(check.holds for check in checks)
     approved = passed == len(checks)
-    text = load_renderer().file("consensus", template, checks=checks, passed=passed, approved=approved)
-    return SimulatedStep(title, f"{passed} of {len(checks)} checks hold.", {path: text}, approved)
+    points = (*(f"{said} (in {where})" for where, said in asks_in(work.inputs)), *points)
+    values = {"checks": checks, "passed": passed, "approved": approved, "points": points}
+    files = {f"docs/reviews/{name}.md": load_renderer().file("consensus", f"{name}.md", **values)}
+    held = f"{passed} of {clean.counted(len(checks), 'check')} hold."
+    summary = " ".join((held, *fitting(points[:MOST_POINTS])))
+    return SimulatedStep(title, summary, files, approved, fitting(points))
 
 
 def _twice(requirements: list[Requirement]) -> Iterator[str]:
@@ -196,7 +158,7 @@ def _mentions(text: str, name: str) -> bool:
 
 
 def _count(text: str, what: str) -> str:
-    return f"{text.count(what)} diagram(s)"
+    return clean.counted(text.count(what), "diagram")
 
 
 def _entities(text: str) -> list[dict[str, object]]:

@@ -12,17 +12,22 @@ NUMBERS = ("int", "float", "money")
 
 
 class Field(msgspec.Struct, frozen=True):
-    """A field of a record. `editable` ones are set by people, the others by the program."""
+    """A field of a record. `editable` ones are set by people, the others by the program; `least` bounds a number."""
 
     name: str
     type: str = "str"
     required: bool = False
     editable: bool = True
     default: str = ""
+    least: str = ""
 
 
 class Entity(msgspec.Struct, frozen=True):
-    """A kind of record. `key` is its name in the catalog, `made_by` the command that makes one (empty: `add`)."""
+    """A kind of record. `key` is its name in the catalog, `made_by` the command that makes one (empty: `add`).
+
+    `ends` is the field that stays empty as long as the record is not finished, `listed_by` the command that lists and
+    shows them (empty: `list` and `show`).
+    """
 
     key: str
     cls: str
@@ -34,6 +39,8 @@ class Entity(msgspec.Struct, frozen=True):
     when: str = "created_at"
     measure: str = ""
     made_by: str = ""
+    ends: str = ""
+    listed_by: str = ""
 
     @property
     def title(self) -> str:
@@ -48,6 +55,11 @@ class Entity(msgspec.Struct, frozen=True):
     @property
     def editable(self) -> tuple[str, ...]:
         return tuple(field.name for field in self.fields if field.editable)
+
+    @property
+    def least(self) -> dict[str, str]:
+        """The smallest value of each number that has one."""
+        return {field.name: field.least for field in self.fields if field.least}
 
     def has(self, name: str) -> bool:
         return any(field.name == name for field in self.fields)
@@ -66,13 +78,14 @@ class Criterion(msgspec.Struct, frozen=True):
 
 
 class Requirement(msgspec.Struct, frozen=True):
-    """A numbered wish; `quote` is what the brief says, empty where the templates added it."""
+    """A numbered wish; `quote` is what was said in `source`, empty where the templates added it."""
 
     id: str
     title: str
     quote: str = ""
     uses: tuple[Use, ...] = ()
     criteria: tuple[Criterion, ...] = ()
+    source: str = "the brief"
 
 
 class Feature(msgspec.Struct, frozen=True):
@@ -119,6 +132,15 @@ class Spec(msgspec.Struct, frozen=True):
     @property
     def made_elsewhere(self) -> tuple[str, ...]:
         return tuple(entity.label for entity in self.entities if entity.made_by)
+
+    @property
+    def listed_elsewhere(self) -> tuple[str, ...]:
+        return tuple(entity.label for entity in self.entities if entity.listed_by)
+
+    @property
+    def several(self) -> bool:
+        """Whether a person has to say which kind of record a command is about."""
+        return len(self.entities) > 1
 
     def entity(self, key: str) -> Entity:
         return next((one for one in self.entities if one.key == key), self.primary)

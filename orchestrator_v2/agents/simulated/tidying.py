@@ -9,7 +9,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
-from orchestrator_v2.agents.simulated.clean import MARKERS
+from orchestrator_v2.agents.simulated import clean
 from orchestrator_v2.agents.simulated.measuring import measure, parse
 from orchestrator_v2.agents.simulated.rendering import load_renderer
 from orchestrator_v2.agents.simulated.reviewing import Check, check_none
@@ -52,14 +52,14 @@ def _checks(files: Mapping[str, str]) -> Iterator[Check]:
     secret = (path for path in paths if _SECRETS.search(files[path]))
     yield check_none("Nothing that looks like a secret", secret, len(paths), "files")
     prints = list(_prints(source))
-    yield Check("Only the command line prints", f"{len(prints)} stray print(s)", not prints, tuple(prints))
+    yield Check("Only the command line prints", clean.counted(len(prints), "stray print"), not prints, tuple(prints))
     undocumented = measure(source).undocumented
     yield Check("Public names have docstrings", f"{len(undocumented)} without", not undocumented, undocumented)
     spaces = (path for path in python if re.search(r"[ \t]+$|\t", files[path], re.MULTILINE))
     yield check_none("No tabs and no spaces at line ends", spaces, len(python), "Python files")
     ends = (path for path in paths if files[path] and not files[path].endswith("\n"))
     yield check_none("Each file ends with a line end", ends, len(paths), "files")
-    marks = (path for path in python if MARKERS.search(files[path]))
+    marks = (path for path in python if clean.MARKERS.search(files[path]))
     yield check_none("No marks of unfinished work", marks, len(python), "Python files")
     names = (path for path in paths if not re.fullmatch(r"[A-Za-z0-9._/-]+", path))
     yield check_none("Plain file names", names, len(paths), "files")

@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 
 from orchestrator_v2.agents.simulated import clean, naming
+from orchestrator_v2.agents.simulated.asking import understand
 from orchestrator_v2.agents.simulated.assembling import assemble, criteria_of
 from orchestrator_v2.agents.simulated.catalog import Catalog, load_catalog
-from orchestrator_v2.agents.simulated.drafting import draft
 from orchestrator_v2.agents.simulated.quoting import a, first_upper, unmd
-from orchestrator_v2.agents.simulated.recognise import capabilities_in, entities_in
-from orchestrator_v2.agents.simulated.spec import TYPES, Criterion, Entity, Field, Requirement, Spec, Use
+from orchestrator_v2.agents.simulated.recognise import capabilities_in, entities_in, kind_named, plural
+from orchestrator_v2.agents.simulated.spec import NUMBERS, TYPES, Criterion, Entity, Field, Requirement, Spec, Use
 from orchestrator_v2.engine.trace import parse_requirements
 
 REQUIREMENTS = "docs/requirements.md"
@@ -27,7 +27,8 @@ _TITLE = re.compile(r"^#\s+Requirements:\s*(.+?)\s*$", re.MULTILINE)
 _START = re.compile(r"^#{2,4}\s+R(\d+)\s*[:.\-–—]", re.MULTILINE)
 _USE = re.compile(r"`(\w+)` of `(\w+)`")
 _BUILT = re.compile(r"^Built as: (.+)$", re.MULTILINE)
-_QUOTE = re.compile(r"^Said in the brief: “(.*)”$", re.MULTILINE)
+_MAIN = re.compile(r"^Main kind of record: `(\w+)`", re.MULTILINE)
+_QUOTE = re.compile(r"^Said in ([^“\n]{1,60}): “(.*)”$", re.MULTILINE)
 _ALIASES = {
     "string": "str", "text": "str", "integer": "int", "number": "float", "decimal": "money", "boolean": "bool",
     "timestamp": "datetime", "array": "list", "tags": "list",
@@ -38,15 +39,18 @@ def read_spec(brief: str, answers: Mapping[str, str], inputs: Mapping[str, str])
     """The project as its requirements and data model say; from the brief where they are not there. Never raises."""
     catalog = load_catalog()
     model = _model(inputs.get(MODEL, ""))
+    text = inputs.get(REQUIREMENTS, "")
     entities = _entities(model, catalog)
-    requirements = _requirements(inputs.get(REQUIREMENTS, ""), entities, catalog)
-    fallback = draft(brief, answers).spec if not requirements or not entities else None
+    fallback = None if entities else understand(brief, answers).spec
     if fallback is not None:
-        requirements = requirements or fallback.requirements
-        entities = entities or _named(requirements, fallback, catalog)
-    title = _title(inputs.get(REQUIREMENTS, ""), model) or (fallback or draft(brief, answers).spec).title
+        entities = _named(text, fallback, catalog)
+    requirements = _requirements(text, entities, catalog)
+    if not requirements:
+        fallback = fallback or understand(brief, answers).spec
+        requirements = fallback.requirements
+    title = _title(text, model) or (fallback or understand(brief, answers).spec).title
     package = _package(model, title)
-    numbered = tuple(_complete(one, next(iter(entities.values())), catalog) for one in requirements)
+    numbered = tuple(_complete(one, entities, catalog) for one in requirements)
     return assemble(title, package, numbered, entities, catalog)
 
 
@@ -94,13 +98,15 @@ def _entity(row: Mapping[str, Any], catalog: Catalog) -> Entity:
         key=key,
         cls=naming.class_name(name),
         label=label,
-        plural=clean.line(str(row.get("plural") or f"{label}s")),
+        plural=clean.line(str(row.get("plural") or plural(label))),
         about=clean.line(str(row.get("about") or f"{first_upper(a(label))}.")),
         fields=tuple(fields.values()),
         sample=clean.line(str(row.get("sample") or f"First {label}")),
         when=when if when in fields and fields[when].type in ("date", "datetime") else "created_at",
-        measure=measure if measure in fields and fields[measure].type in ("int", "float", "money") else "",
+        measure=measure if measure in fields and fields[measure].type in NUMBERS else "",
         made_by=known.made_by if known else "",
+        ends=known.ends if known and known.ends in fields else "",
+        listed_by=known.listed_by if known else "",
     )
 
 
@@ -119,7 +125,12 @@ def _fields(rows: object) -> Iterator[Field]:
             required=row.get("required") is True,
             editable=row.get("editable", True) is not False,
             default=str(row.get("default") or ""),
+            least=_least(row.get("least"), kind),
         )
+
+
+def _least(value: object, kind: str) -> str:
+    return str(value) if kind in NUMBERS and re.fullmatch(r"-?\d{1,15}", str(value)) else ""
 
 
 def _requirements(text: str, entities: Mapping[str, Entity], catalog: Catalog) -> tuple[Requirement, ...]:
@@ -136,7 +147,8 @@ def _requirements(text: str, entities: Mapping[str, Entity], catalog: Catalog) -
         criteria = tuple(Criterion(item.id, clean.quiet(clean.line(unmd(item.text)))) for item in one.criteria)
         title = clean.quiet(clean.line(unmd(one.title)))
         uses = _uses(section, title, primary, entities, catalog)
-        found.setdefault(one.id, Requirement(one.id, title, unmd(quote[1]) if quote else "", uses, criteria))
+        said, source = (unmd(quote[2]), quote[1]) if quote else ("", "the brief")
+        found.setdefault(one.id, Requirement(one.id, title, said, uses, criteria, source))
     return tuple(found.values())
 
 
@@ -153,30 +165,22 @@ def _uses(section: str, title: str, primary: str, entities: Mapping[str, Entity]
     return tuple(uses) or (Use("journal", "entry"),)
 
 
-def _named(requirements: tuple[Requirement, ...], fallback: Spec, catalog: Catalog) -> dict[str, Entity]:
-    """The kinds of records that the requirements say they are built on, in the order they say it for `records`."""
-    uses = [use for one in requirements for use in one.uses if use.entity != "entry"]
-    keys = dict.fromkeys(use.entity for use in sorted(uses, key=lambda use: use.capability != "records"))
+def _named(text: str, fallback: Spec, catalog: Catalog) -> dict[str, Entity]:
+    """The kinds of records that the requirements say they are built on, the main one first; else those of the brief."""
+    main = _MAIN.search(text)
+    uses = [Use(*pair) for built in _BUILT.findall(text) for pair in _USE.findall(built)]
+    keys = [main[1]] if main else []
+    # Without the line that names the main kind, what `records` is built on first is the nearest there is.
+    keys += [use.entity for use in sorted(uses, key=lambda use: use.capability != "records") if use.entity != "entry"]
     known = {one.key: one for one in fallback.entities}
-    found = {key: catalog.entities.get(key) or known.get(key) or _plain(key) for key in keys}
+    found = {
+        key: catalog.entities.get(key) or known.get(key) or kind_named(key.strip("_").replace("_", " ")) for key in keys
+    }
     return found or {fallback.primary.key: fallback.primary}
 
 
-def _plain(key: str) -> Entity:
-    label = key.replace("_", " ")
-    return Entity(
-        key=naming.identifier(key, "item"),
-        cls=naming.class_name(key),
-        label=label,
-        plural=f"{label}s",
-        about=f"What this project keeps: {a(label)}.",
-        fields=(Field("name", required=True), Field("details")),
-        sample=f"First {label}",
-    )
-
-
-def _complete(requirement: Requirement, primary: Entity, catalog: Catalog) -> Requirement:
+def _complete(requirement: Requirement, entities: Mapping[str, Entity], catalog: Catalog) -> Requirement:
     """A requirement that a person wrote without criteria is left as it is; one of ours always has them."""
     if requirement.criteria:
         return requirement
-    return msgspec.structs.replace(requirement, criteria=criteria_of(requirement, primary, catalog))
+    return msgspec.structs.replace(requirement, criteria=criteria_of(requirement, entities, catalog))
