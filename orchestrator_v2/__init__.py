@@ -10,8 +10,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AgentContext",
+    "Gate",
     "Orchestrator",
+    "Phase",
+    "PhaseGraph",
     "RunRequest",
+    "Workflow",
     "__version__",
     "create_agent",
     "open_orchestrator",
@@ -19,8 +23,12 @@ __all__ = [
 
 _HOMES = {
     "AgentContext": "orchestrator_v2.agents.context",
+    "Gate": "orchestrator_v2.core.workflow",
     "Orchestrator": "orchestrator_v2.orchestrator",
+    "Phase": "orchestrator_v2.core.workflow",
+    "PhaseGraph": "orchestrator_v2.engine.phase_graph",
     "RunRequest": "orchestrator_v2.orchestrator",
+    "Workflow": "orchestrator_v2.core.workflow",
     "create_agent": "orchestrator_v2.agents.factory",
     "open_orchestrator": "orchestrator_v2.bootstrap",
 }

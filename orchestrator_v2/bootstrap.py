@@ -32,6 +32,7 @@ from orchestrator_v2.engine.task_runner import PhaseRunner
 from orchestrator_v2.llm.base import Invoker
 from orchestrator_v2.llm.call_log import CallLogFile
 from orchestrator_v2.llm.factory import LLMFactory
+from orchestrator_v2.llm.manager import LLMManager
 from orchestrator_v2.llm.prices import price_row
 from orchestrator_v2.llm.recorded_rows import RecordedRows
 from orchestrator_v2.llm.retry import RetryConfig
@@ -42,7 +43,7 @@ from orchestrator_v2.settling import Settling, reveal, workflow_names
 from orchestrator_v2.settling import load_workflow_named as _load_workflow_named
 from orchestrator_v2.workspace.evidence import CHECKS, MeasuredEvidence
 from orchestrator_v2.workspace.git import Commit, lay_out
-from orchestrator_v2.workspace.out_path import check_out_path
+from orchestrator_v2.workspace.out_path import check_out_path, is_laid_out
 from orchestrator_v2.workspace.sandbox import Sandbox
 
 
@@ -79,7 +80,7 @@ async def open_orchestrator(
     models = factory or LLMFactory(
         clock=clock, random=random or SystemRandom(), environ=reveal(loaded.keys), probe=probe
     )
-    settling = Settling(loaded, key=key, resolve=lambda config: _resolved(models, config), checks=CHECKS)
+    settling = _settling(loaded, key, models)
     clients = _Clients(loaded, settling, models, journal, activity)
     engine = WorkflowEngine(
         journal,
@@ -125,11 +126,13 @@ def _parts(
         driver=driver,
         clock=clock,
         settle=settling,
+        estimate=settling.estimate,
         lay_out=_lay_out_with(probe),
         check_out=check_out_path,
         calls=journal.recorded_calls,
         close=close,
         probe=probe,
+        is_laid_out=is_laid_out,
     )
 
 
@@ -160,6 +163,25 @@ def load_workflow_named(name: str) -> PhaseGraph:
     return _load_workflow_named(name, checks=CHECKS)
 
 
+def open_models(loaded: LoadedSettings, *, clock: Clock | None = None) -> LLMManager:
+    """Providers, models and single questions on these settings; close it. No database is opened."""
+    settings, clock = loaded.settings, clock or SystemClock()
+    factory = LLMFactory(clock=clock, random=SystemRandom(), environ=reveal(loaded.keys))
+    return LLMManager(
+        factory,
+        clock=clock,
+        keys=loaded.keys,
+        provider=settings.provider,
+        model=settings.model,
+        base_url=settings.base_url,
+        log=CallLogFile(_call_log(settings)),
+    )
+
+
+def _call_log(settings: Settings) -> Path:
+    return (settings.log_dir or settings.data_dir / "logs") / "llm-requests.log"
+
+
 def set_up_logging(loaded: LoadedSettings, stream: TextIO, *, json: bool = False) -> None:
     """Sends the package's log to `stream`, without any key that the settings hold."""
     from orchestrator_v2.telemetry.logging import configure_logging
@@ -172,9 +194,12 @@ def _isolated(state: ProjectState) -> bool:
     return state.begun.mode != "simulated"
 
 
-def _resolved(models: LLMFactory, config: LLMConfig) -> tuple[str, str]:
-    info = models.resolve(config)
-    return info.name, price_row(info.price)
+def _settling(loaded: LoadedSettings, key: Secret | None, models: LLMFactory) -> Settling:
+    def resolve(config: LLMConfig) -> tuple[str, str]:
+        info = models.resolve(config)
+        return info.name, price_row(info.price)
+
+    return Settling(loaded, key=key, resolve=resolve, checks=CHECKS, needs_key=models.needs_key)
 
 
 class _Clients:
@@ -193,7 +218,7 @@ class _Clients:
         self._models = models
         self._journal = journal
         self._activity = activity
-        self._file = CallLogFile((self._settings.log_dir or self._settings.data_dir / "logs") / "llm-requests.log")
+        self._file = CallLogFile(_call_log(self._settings))
 
     async def client_for(self, task: TaskDefinition, context: RunContext) -> Invoker:
         """The client of a task. Raises `CredentialMissingError` when the key is gone since the run was started."""
@@ -230,4 +255,4 @@ class _Clients:
         return log
 
 
-__all__ = ["Activity", "load_workflow_named", "open_orchestrator", "set_up_logging", "workflow_names"]
+__all__ = ["Activity", "load_workflow_named", "open_models", "open_orchestrator", "set_up_logging", "workflow_names"]

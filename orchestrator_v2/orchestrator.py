@@ -13,8 +13,9 @@ from typing import Protocol
 
 import msgspec
 
+from orchestrator_v2.agents.estimating import Past, PhaseEstimate
 from orchestrator_v2.core.clock import Clock
-from orchestrator_v2.core.errors import RunStateError, UnknownNameError
+from orchestrator_v2.core.errors import OutputPathError, RunStateError, UnknownNameError, WorkspaceError
 from orchestrator_v2.core.events import Recorded
 from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.core.records import Artifact
@@ -22,15 +23,17 @@ from orchestrator_v2.engine.engine import NewRun, WorkflowEngine
 from orchestrator_v2.engine.history import files_of, phase_commits
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import Journal, RunRow
-from orchestrator_v2.engine.replay import Replayed
+from orchestrator_v2.engine.replay import REPLAY, Replayed
 from orchestrator_v2.engine.scheduler import whole_tree
 from orchestrator_v2.engine.session import RunSession
-from orchestrator_v2.engine.state_models import PhaseStatus, ProjectState, RunStatus
+from orchestrator_v2.engine.state_models import TERMINAL, PhaseStatus, ProjectState, RunStatus
 from orchestrator_v2.llm.ledger import CallRow
 
 # How long a command waits for the process that drives a run to take its signal (seconds).
 _SIGNAL_WAIT = 5.0
 _POLL = 0.1
+# How many of the latest runs an estimate looks at.
+_HISTORY = 50
 
 
 class RunRequest(msgspec.Struct, frozen=True):
@@ -53,6 +56,19 @@ class RunRequest(msgspec.Struct, frozen=True):
     parallelism: int = 0
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """How a run stands, with what its events cannot know.
+
+    `interrupted`: marked as running while nobody drives it, for its worker died. `laid`: its project lies whole in
+    `row.out`.
+    """
+
+    state: ProjectState
+    row: RunRow
+    interrupted: bool = False
+    laid: bool = False
+
+
 class Driver(Protocol):
     async def drive(self, session: RunSession) -> ProjectState: ...
 
@@ -63,7 +79,8 @@ class Parts(msgspec.Struct, frozen=True):
     """The concrete parts behind an orchestrator, made by bootstrap.
 
     `settle` turns a request into a run to be, or raises an `InputError` before anything was started. `lay_out`
-    writes (message, files) commits as a git repository that carries a mark; `check_out` refuses a folder early.
+    writes (message, files) commits as a git repository that carries a mark; `check_out` refuses a folder early;
+    `is_laid_out` tells whether the last writing to a folder came to its end.
     `calls` lists a run's recorded model calls. `close` gives everything back.
     """
 
@@ -76,7 +93,9 @@ class Parts(msgspec.Struct, frozen=True):
     check_out: Callable[[Path, str | None], Awaitable[None]]
     calls: Callable[[str], Awaitable[list[CallRow]]]
     close: Callable[[], Awaitable[None]]
+    estimate: Callable[[RunRequest, Sequence[Past]], tuple[str, list[PhaseEstimate]]]
     probe: Probe = no_probe
+    is_laid_out: Callable[[Path], bool] = Path.is_dir
 
 
 class Orchestrator:
@@ -139,7 +158,12 @@ class Orchestrator:
         row = await self._engine.row(state.run_id)
         if row.out and any(entry.artifacts for entry in state.phases.values()):
             self._parts.probe("committed-before-artifact")
-            await self.export(state.run_id, Path(row.out))
+            try:
+                await self.export(state.run_id, Path(row.out))
+            except (OutputPathError, WorkspaceError) as error:
+                # Before a run a bad folder is bad input; now the work is done and kept, and only the folder is missing.
+                then = f"The run is kept: `orchestrator resume {state.run_id}` lays it out again."
+                raise WorkspaceError(error.what, error.why, f"{error.do} {then}".lstrip()) from error
 
     async def resume(self, run_id: str, *, by: str = "", budget: int | None = None) -> ProjectState:
         """Goes on with a run that stands still, has failed, or whose worker died.
@@ -177,6 +201,7 @@ class Orchestrator:
         if out is not None:
             await self._parts.check_out(out, None)
         row = await self._engine.row(run_id)
+        _refuse_replay(row)
         return await self._engine.fork(row.run_id, phase, replacements, out=_absolute(out))
 
     async def replay(self, run_id: str, *, out: Path | None = None) -> Replayed:
@@ -194,8 +219,9 @@ class Orchestrator:
         row = await self._engine.row(run_id)
         state = await self._engine.state(row.run_id)
         waiting = [name for name, entry in state.phases.items() if entry.status is PhaseStatus.WAITING_REVIEW]
-        if not waiting:
+        if not waiting or state.status in TERMINAL:
             raise RunStateError(f"Run {row.run_id} has nothing that waits for a review.", f"It is {state.status}.")
+        _refuse_replay(row)
         if phase and phase not in waiting:
             raise UnknownNameError("phase that waits for a review", phase, waiting)
         chosen = phase or sorted(waiting)[0]
@@ -235,7 +261,21 @@ class Orchestrator:
     async def interrupted(self) -> list[RunRow]:
         """Runs that are marked as running while nobody drives them: their worker died. Changes nothing."""
         rows = await self._journal.runs(statuses=(RunStatus.RUNNING,), limit=100)
-        return [row for row in rows if not await self._engine.is_driven(row.run_id)]
+        return [row for row in rows if row.mode != REPLAY and await self.is_interrupted(row)]
+
+    async def is_interrupted(self, row: RunRow) -> bool:
+        """Whether the run is marked as running while nobody drives it."""
+        if row.status != RunStatus.RUNNING or await self._engine.is_driven(row.run_id):
+            return False
+        # It may have come to its end, and been given back, since the row was read.
+        return (await self._engine.row(row.run_id)).status == RunStatus.RUNNING
+
+    async def standing(self, run_id: str) -> Standing:
+        """The run's state and row, whether anybody drives it, and whether its project lies where it was wanted."""
+        row = await self._engine.row(run_id)
+        state = await self._engine.state(row.run_id)
+        laid = bool(row.out) and self._parts.is_laid_out(Path(row.out))
+        return Standing(state, row, await self.is_interrupted(row), laid)
 
     async def recover(self) -> list[RunSession]:
         """Claims the runs whose worker died, and those whose time to go on has come; `drive` walks each."""
@@ -243,7 +283,8 @@ class Orchestrator:
         sessions = []
         for run_id in await self._journal.in_statuses((RunStatus.RUNNING, RunStatus.WAITING_PROVIDER)):
             row = await self._engine.row(run_id)
-            if row.status == RunStatus.WAITING_PROVIDER and (row.resume_at or 0) > now:
+            later = row.status == RunStatus.WAITING_PROVIDER and (row.resume_at or 0) > now
+            if later or row.mode == REPLAY:
                 continue
             session = None if run_id in self._driven else await self._engine.open(run_id)
             if session is not None:
@@ -253,6 +294,7 @@ class Orchestrator:
 
     async def _claimed(self, run_id: str) -> RunSession:
         row = await self._engine.row(run_id)
+        _refuse_replay(row)
         session = None if row.run_id in self._driven else await self._engine.open(row.run_id)
         if session is None:
             raise RunStateError(
@@ -309,6 +351,12 @@ class Orchestrator:
         """The run's recorded model calls: the ledger."""
         return await self._parts.calls((await self._engine.row(run_id)).run_id)
 
+    async def estimate(self, request: RunRequest) -> tuple[str, list[PhaseEstimate]]:
+        """The model, and what each phase may use with it. Nothing is started, nothing is sent, no key is needed."""
+        rows = await self._journal.runs(statuses=(RunStatus.COMPLETED,), limit=_HISTORY)
+        past = [(row.workflow, await self._parts.calls(row.run_id)) for row in rows if row.mode == "real"]
+        return self._parts.estimate(request, past)
+
     async def export(self, run_id: str, out: Path) -> str:
         """Lays the project out as a git repository, a commit for each phase; returns the tree's id."""
         row = await self._engine.row(run_id)
@@ -322,6 +370,15 @@ class Orchestrator:
         if row.out != _absolute(out):
             await self._journal.set_out(row.run_id, _absolute(out))
         return tree
+
+
+def _refuse_replay(row: RunRow) -> None:
+    if row.mode == REPLAY:
+        raise RunStateError(
+            f"Run {row.run_id} is a replay of {row.forked_from}.",
+            "A replay ends where its recording ends.",
+            f"Work on with the run itself: `orchestrator resume {row.forked_from}`, or `fork` it.",
+        )
 
 
 def _absolute(out: Path | None) -> str:

@@ -7,12 +7,13 @@ that the settled run will use are made by `bootstrap.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
 import msgspec
 
+from orchestrator_v2.agents.estimating import Past, PhaseEstimate, estimate, history_of
 from orchestrator_v2.agents.roles import ROLES
 from orchestrator_v2.agents.templates import prompts_digest
 from orchestrator_v2.config.loader import LoadedSettings
@@ -23,12 +24,15 @@ from orchestrator_v2.engine.engine import NewRun
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.workflow_file import load_workflow
 from orchestrator_v2.llm.auth import credential_variables, resolve_credentials
+from orchestrator_v2.llm.prices import parse_price_row
+from orchestrator_v2.llm.tokens import estimate_tokens
 from orchestrator_v2.llm.types import LLMConfig
 from orchestrator_v2.orchestrator import RunRequest
 
 # A brief is read whole by every agent; past this it would not fit beside the work itself (bytes).
 LARGEST_BRIEF = 1 << 20
 _NAME_LENGTH = 80
+SIMULATED = "simulated"
 
 
 # A configuration to its model's real name, and the price row to pin (empty: unknown).
@@ -80,10 +84,15 @@ def checked_brief(brief: str) -> str:
         raise BriefError("The brief is empty.", do="Say in a sentence or more what is to be built.")
     if "\x00" in text:
         raise BriefError("The brief is not text.", "It holds NUL bytes.", "Give a text file, in UTF-8.")
-    size = len(text.encode("utf-8", "replace"))
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise BriefError(
+            "The brief is not whole.", "It holds characters that could not be read.", "Give it as UTF-8 text."
+        ) from None
     if size > LARGEST_BRIEF:
         raise BriefError(f"The brief has {size:,} bytes.", f"At most {LARGEST_BRIEF:,} are read.", "Shorten it.")
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text
 
 
 def name_of(brief: str) -> str:
@@ -99,8 +108,15 @@ class Settling:
     """Settles requests against the settings; `resolve` gives a model's real name and price row."""
 
     def __init__(
-        self, loaded: LoadedSettings, *, key: Secret | None, resolve: Resolve, checks: Collection[str]
+        self,
+        loaded: LoadedSettings,
+        *,
+        key: Secret | None,
+        resolve: Resolve,
+        needs_key: Callable[[str], bool],
+        checks: Collection[str],
     ) -> None:
+        self._needs_key = needs_key
         self._loaded = loaded
         self._checks = checks
         self._key = key
@@ -134,6 +150,16 @@ class Settling:
             out=str(request.out.absolute()) if request.out else "",
         )
 
+    def estimate(self, request: RunRequest, past: Sequence[Past]) -> tuple[str, list[PhaseEstimate]]:
+        """The model, and what each phase may use; needs no key. Raises `InputError`, `ConfigError` classes."""
+        tokens = estimate_tokens(checked_brief(request.brief))
+        config = self.config(request.provider or self._loaded.settings.provider, request.model)
+        name, row = self._resolve(config)
+        graph = self._graph(request.workflow)
+        history = history_of(graph.workflow.name, past)
+        lines = estimate(graph, brief_tokens=tokens, row=parse_price_row(row), history=history)
+        return f"{config.provider}/{name}", lines
+
     def _graph(self, workflow: str | PhaseGraph) -> PhaseGraph:
         if isinstance(workflow, PhaseGraph):
             return workflow
@@ -146,13 +172,19 @@ class Settling:
         return text
 
     def backing(self, mode: str, provider: str = "", model: str = "") -> Backing:
-        """The mode that `auto` comes to, and the model behind it. Raises `CredentialMissingError` in real mode."""
+        """The mode that `auto` comes to, and the model behind it.
+
+        Raises `UnknownNameError` for a provider or model, `CredentialMissingError` in real mode.
+        """
         if mode not in {"auto", "simulated", "real"}:
             raise ConfigError(f"'{mode}' is no mode.", do="Use auto, simulated or real.")
         if mode == "simulated":
             return Backing("simulated")
         config = self.config(provider or self._loaded.settings.provider, model)
-        if config.credential is None:
+        if mode == "real" or provider:
+            # A name that is wrong is told before a key that is missing: setting one would not help.
+            self._resolve(config)
+        if config.credential is None and self._needs_key(config.provider):
             if mode == "auto":
                 return Backing("simulated")
             variables = " or ".join(credential_variables(config.provider)) or "a key"
@@ -161,6 +193,8 @@ class Settling:
                 "It is never replaced by a simulation.",
                 f"Set {variables} in the environment or in .env, or run with --mode simulated.",
             )
+        if config.provider == SIMULATED:
+            raise ConfigError("The provider 'simulated' asks no model.", do="Run with --mode simulated.")
         name, row = self._resolve(config)
         return Backing("real", config, name, {name: row} if row else {})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from orchestrator_v2.cli import render
+from orchestrator_v2.cli.sources import typed
 from orchestrator_v2.cli.text import one_line
 
 
@@ -22,9 +23,13 @@ def ask_questions(brief: str) -> dict[str, str]:
     for number, question in enumerate(asked, 1):
         sys.stderr.write(f"{number}/{len(asked)} {one_line(question)}\n  > ")
         sys.stderr.flush()
-        answer = sys.stdin.readline()
+        try:
+            answer = sys.stdin.readline()
+        except KeyboardInterrupt:
+            render.say("\nNo run was started.", sys.stderr)
+            raise
         if not answer:
             break
         if answer.strip():
-            answers[question] = one_line(answer)
+            answers[question] = one_line(typed(answer, "answer"))
     return answers

@@ -72,6 +72,7 @@ def replay(context: typer.Context, run_id: RunId, out: Out = None, json: Json = 
         [
             ("the same", f"{count(len(found.same), 'file')}, byte for byte"),
             ("different", ", ".join(found.different) or "none"),
+            ("recording", found.unfinished),
             ("reports", f"{', '.join(found.reports)} (they name the mode)" if found.reports else ""),
             ("project", folder(str(where)) if where else ""),
         ]

@@ -11,7 +11,8 @@ import typer
 
 from orchestrator_v2.cli import exit_codes, render
 from orchestrator_v2.cli.given import Json, RunId, given, person
-from orchestrator_v2.core.errors import InputError
+from orchestrator_v2.cli.sources import typed
+from orchestrator_v2.core.errors import InputError, RunStateError
 
 PhaseOption = Annotated[str, typer.Option(metavar="PHASE", help="Which one, where several wait.", show_default=False)]
 
@@ -24,14 +25,15 @@ def approve(context: typer.Context, run_id: RunId, phase: PhaseOption = "", json
 def reject(
     context: typer.Context,
     run_id: RunId,
-    reason: Annotated[str, typer.Option(help="What is to be done otherwise; it goes into the prompt.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="What is to be done otherwise; it goes into the prompt.")],
     phase: PhaseOption = "",
     json: Json = False,
 ) -> int:
     """Reject it; it is done again with your reason."""
     if not reason.strip():
         raise InputError("The reason is empty.", "It is what the next round works from.", 'Give --reason "…".')
-    return _review(context, run_id, phase, approved=False, reason=reason.strip(), as_json=json)
+    words = typed(reason.strip(), "reason")
+    return _review(context, run_id, phase, approved=False, reason=words, as_json=json)
 
 
 def _review(context: typer.Context, run_id: str, phase: str, *, approved: bool, reason: str, as_json: bool) -> int:
@@ -61,8 +63,16 @@ def _wish(context: typer.Context, run_id: str, verb: str, *, as_json: bool) -> i
         return await getattr(orchestrator, verb)(row.run_id, by=person())
 
     state = given(context).ask(asked)
+    wished, status = _WISHED[verb], state.status.value
+    if status not in {wished, "running"}:
+        raise RunStateError(f"Run {state.run_id} was {status} before it could be {wished}.", do="It stays as it is.")
     if as_json:
-        render.json_line({"type": "Result", "run_id": state.run_id, "status": state.status.value})
+        render.json_line({"type": "Result", "run_id": state.run_id, "status": status})
+    elif status == wished:
+        render.say(f"{state.run_id} is {status}.")
     else:
-        render.say(f"{state.run_id} is {state.status.value}.")
+        render.say(f"{state.run_id} will be {wished} when the phases under way have ended.")
     return exit_codes.DONE
+
+
+_WISHED = {"pause": "paused", "cancel": "cancelled"}

@@ -45,10 +45,10 @@ async def _drive(given: Given, work: Work, as_json: bool) -> int:
                 watching.close()
         if watching.failure is not None:
             raise watching.failure
-        row = await orchestrator.row(state.run_id)
+        standing = await orchestrator.standing(state.run_id)
     drained = bool(stopping.signal) and state.status is RunStatus.RUNNING
     code = exit_codes.SIGNALLED + stopping.signal if drained else exit_codes.OF_STATUS[state.status.value]
-    say_result(state, row, code=code, drained=drained, as_json=as_json)
+    say_result(standing, code=code, drained=drained, as_json=as_json)
     return code
 
 
@@ -70,6 +70,11 @@ class Stopping:
     def __call__(self, number: int) -> None:
         if self.signal:
             self._watching.close()
+            state = self._watching.progress.state
+            if state is not None:
+                render.note(
+                    f"Left at once; nothing that was recorded is lost. Go on: orchestrator resume {state.run_id}"
+                )
             sys.stderr.flush()
             os._exit(exit_codes.SIGNALLED + number)
         self.signal = number

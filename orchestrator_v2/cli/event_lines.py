@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from orchestrator_v2.cli.text import count, money, one_line
+from orchestrator_v2.cli.text import count, money, one_line, with_id
+from orchestrator_v2.cli.words import RUN
 from orchestrator_v2.core import events as e
 from orchestrator_v2.core.records import Receipt
 from orchestrator_v2.core.usage import usd
 
 
-def line_of(event: e.Event) -> tuple[str, str]:
-    """(the phase it is about, or `run`; what happened)."""
-    return getattr(event, "phase", "run"), one_line(_SAID[type(event)](event))
+def line_of(event: e.Event, run_id: str = "") -> tuple[str, str]:
+    """(the phase it is about, or `run`; what happened), commands in it with the run's id."""
+    return getattr(event, "phase", "run"), one_line(with_id(_SAID[type(event)](event), run_id))
 
 
 def mode_of(begun: e.RunStarted) -> str:
@@ -30,19 +31,49 @@ def mode_of(begun: e.RunStarted) -> str:
     }.get(begun.mode, begun.mode)
 
 
+class Counted(NamedTuple):
+    """What was measured, in numbers: tests, and the checks beside them; `broken` names what did not pass."""
+
+    passed: int
+    failed: int
+    checks: int
+    broken: tuple[str, ...]
+
+
+def counted(receipts: Sequence[Receipt]) -> Counted:
+    """Tests and checks, each receipt counted once."""
+    checks = [receipt for receipt in receipts if not receipt.tests_collected]
+    broken = tuple(receipt.check for receipt in checks if not receipt.passed)
+    return Counted(
+        sum(receipt.tests_passed for receipt in receipts),
+        sum(receipt.tests_failed for receipt in receipts),
+        len(checks) - len(broken),
+        broken,
+    )
+
+
 def measured(receipts: Sequence[Receipt]) -> str:
     """What the engine measured, in few words: tests first, then checks; empty when nothing was."""
-    passed = sum(receipt.tests_passed for receipt in receipts)
-    failed = sum(receipt.tests_failed for receipt in receipts)
-    checks = [receipt for receipt in receipts if not receipt.tests_collected]
-    broken = [receipt.check for receipt in checks if not receipt.passed]
+    found = counted(receipts)
     parts = [
-        f"{count(passed, 'test')} passed" if passed or failed else "",
-        f"{failed} failed" if failed else "",
-        f"{count(len(checks) - len(broken), 'check')} passed" if len(checks) > len(broken) else "",
-        f"not passed: {', '.join(broken)}" if broken else "",
+        f"{count(found.passed, 'test')} passed" if found.passed or found.failed else "",
+        f"{found.failed} failed" if found.failed else "",
+        f"{count(found.checks, 'check')} passed" if found.checks else "",
+        f"not passed: {', '.join(found.broken)}" if found.broken else "",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def isolation(receipts: Sequence[Receipt]) -> str:
+    """What held generated code in, where that was less than the strongest; empty where nothing is to be said."""
+    kinds = dict.fromkeys(receipt.isolation for receipt in receipts if receipt.isolation)
+    return "; ".join(dict.fromkeys(_WEAKER[part] for kind in kinds for part in kind.split(", ") if part in _WEAKER))
+
+
+_WEAKER = {
+    "process": "the tests ran as a limited process: there is no sandbox (bubblewrap) here",
+    "no cgroup": "no ceiling held over all processes together: no cgroup can be made here",
+}
 
 
 def _started(event: e.RunStarted) -> str:
@@ -73,7 +104,9 @@ def _task_completed(event: e.TaskCompleted) -> str:
 
 
 def _error(event: Any) -> str:
-    return " ".join(part for part in (event.what, event.why, event.do) if part)
+    """What, why and what to do, each ended as a sentence: a message from elsewhere often is not."""
+    parts = (part.rstrip() for part in (event.what, event.why, event.do))
+    return " ".join(part if part.endswith((".", "?", "!", ":")) else f"{part}." for part in parts if part)
 
 
 def _reviewed(event: e.ReviewDecided) -> str:
@@ -88,7 +121,20 @@ def _again(event: Any) -> str:
 def _resumed(event: e.RunResumed) -> str:
     ceiling = f", at most {usd(event.budget)}" if event.budget is not None else ""
     again = f"; again: {', '.join(event.reset)}" if event.reset else ""
-    return f"goes on{f' ({event.by})' if event.by else ''}{ceiling}{again}"
+    return f"{_GOES_ON.get(event.by, f'goes on ({event.by})' if event.by else 'goes on')}{ceiling}{again}"
+
+
+# Who resumed a run is a person's name, or one of these.
+_GOES_ON = {
+    "signal": "taken up again for what a person decided",
+    "recovery": "goes on after an interruption",
+    "resume": "goes on",
+}
+
+
+def _parked(event: e.RunParked) -> str:
+    words, said = RUN[event.status].words, _error(event)
+    return said if said.lower().startswith(words.split()[0]) else f"{words}: {said}"
 
 
 _SAID: Mapping[type, Callable[[Any], str]] = MappingProxyType(
@@ -101,7 +147,7 @@ _SAID: Mapping[type, Callable[[Any], str]] = MappingProxyType(
         e.PhaseSkipped: lambda event: f"skipped: {event.reason}",
         e.ReviewDecided: _reviewed,
         e.ArtifactReplaced: lambda event: f"{event.artifact.path} replaced by hand",
-        e.RunParked: lambda event: f"{event.status}: {_error(event)}",
+        e.RunParked: _parked,
         e.RunResumed: _resumed,
         e.RunRolledBack: lambda event: f"back to before this phase{_again(event)}",
         e.RunCompleted: lambda event: "completed",

@@ -11,20 +11,23 @@ from typing import Any
 import msgspec
 
 from orchestrator_v2.cli import render
-from orchestrator_v2.cli.event_lines import line_of, mode_of
-from orchestrator_v2.cli.summary import result, usage_of
-from orchestrator_v2.cli.text import block, duration, folder, moment, money, one_line, tokens
+from orchestrator_v2.cli.event_lines import isolation, line_of, mode_of
+from orchestrator_v2.cli.summary import project, receipts, result, status_of, usage_of
+from orchestrator_v2.cli.text import block, duration, moment, money, one_line, tokens, with_id
 from orchestrator_v2.core.events import Recorded, encode_event
 from orchestrator_v2.core.records import Receipt
 from orchestrator_v2.core.usage import usd
-from orchestrator_v2.engine.ports import RunRow
+from orchestrator_v2.engine.history import made_how
+from orchestrator_v2.engine.replay import REPLAY
 from orchestrator_v2.engine.state_models import PhaseState, ProjectState
+from orchestrator_v2.orchestrator import Standing
 
 
-def say(state: ProjectState, row: RunRow, events: Sequence[Recorded]) -> None:
+def say(standing: Standing, events: Sequence[Recorded]) -> None:
     """Prints the run in full."""
+    state = standing.state
     render.say(f"{state.run_id}  {one_line(state.begun.name)}")
-    render.facts(_facts(state, row))
+    render.facts(_facts(standing))
     render.heading("Phases")
     render.table(
         ("phase", "agent", "state", "round", "took", "made how", "files", "cost"),
@@ -51,27 +54,29 @@ def say(state: ProjectState, row: RunRow, events: Sequence[Recorded]) -> None:
     render.heading("History")
     render.table(
         ("#", "at", "about", "what happened"),
-        [(str(entry.seq), moment(entry.at), *line_of(entry.event)) for entry in events],
+        [(str(entry.seq), moment(entry.at), *line_of(entry.event, state.run_id)) for entry in events],
     )
 
 
-def _facts(state: ProjectState, row: RunRow) -> list[tuple[str, str]]:
+def _facts(standing: Standing) -> list[tuple[str, str]]:
+    state, row = standing.state, standing.row
     begun = state.begun
     return [
-        ("status", state.status.value),
+        ("status", status_of(standing)),
         ("why", state.stopped),
-        ("to do", state.advice),
+        ("to do", with_id(state.advice, state.run_id)),
         ("goes on", moment(state.resume_at)),
         ("mode", mode_of(begun)),
         ("workflow", begun.workflow.name),
         ("reviews by", "a person" if begun.review == "human" else "the consensus agent"),
         ("project id", begun.project_id),
-        ("forked from", begun.forked_from),
+        ("replay of" if row.mode == REPLAY else "forked from", begun.forked_from),
         ("started", moment(row.created_at)),
         ("changed", moment(row.updated_at)),
         ("took", duration(row.updated_at - row.created_at)),
         ("cost", f"{money(state.usage.cost, state.budget)}, {tokens(state.usage)}, {state.usage.calls} calls"),
-        ("project", folder(row.out) if row.out else ""),
+        ("project", project(standing)),
+        ("isolation", isolation(receipts(state))),
         ("brief", f"sha256 {begun.brief[:16]}"),
         ("templates", begun.prompts[:16]),
         ("answers", "; ".join(f"{question} {answer}" for question, answer in begun.answers.items())),
@@ -87,9 +92,9 @@ def _phase(name: str, agent: str, entry: PhaseState) -> tuple[str, ...]:
         name,
         agent,
         entry.status.value,
-        f"{entry.round}.{entry.attempt}",
+        (f"{entry.round}" + (f", attempt {entry.attempt}" if entry.attempt > 1 else "")) if begun else "",
         duration(took),
-        str(entry.provenance) if begun else "",
+        made_how(entry) if begun or entry.artifacts else "",
         str(len(entry.artifacts)),
         usd(entry.usage.cost) if begun else "",
     )
@@ -102,11 +107,9 @@ def _took(receipt: Receipt) -> str:
 def _measured(receipt: Receipt) -> str:
     parts = [receipt.detail]
     if receipt.command:
-        parts += [
-            f"{receipt.tests_collected} collected, {receipt.tests_passed} passed, {receipt.tests_failed} failed",
-            f"exit code {receipt.exit_code}",
-            receipt.isolation,
-        ]
+        counts = f"{receipt.tests_passed} of {receipt.tests_collected} passed, {receipt.tests_failed} failed"
+        # What passed has its numbers in the detail; what did not has its reasons there.
+        parts += ["" if receipt.passed else counts, f"exit code {receipt.exit_code}", f"isolation: {receipt.isolation}"]
     return "; ".join(part for part in parts if part)
 
 
@@ -126,10 +129,11 @@ def _failures(state: ProjectState) -> Iterator[tuple[str, Receipt]]:
                 yield phase.id, receipt
 
 
-def as_data(state: ProjectState, row: RunRow, events: Sequence[Recorded]) -> dict[str, Any]:
+def as_data(standing: Standing, events: Sequence[Recorded]) -> dict[str, Any]:
     """The same as plain data."""
+    state = standing.state
     return {
-        **result(state, row),
+        **result(standing),
         "review": state.begun.review,
         "answers": state.begun.answers,
         "phases": [

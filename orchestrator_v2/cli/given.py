@@ -31,28 +31,38 @@ class Given:
         self.debug = False
         self.secrets: list[Secret] = []
         self._loaded: Any = None
+        self._log_dir: Path | None = None
 
     def settings(self) -> Any:
         """The `LoadedSettings` of this process, read once. Raises `ConfigError`."""
         if self._loaded is None:
-            from orchestrator_v2.config.display import live_secrets
-            from orchestrator_v2.config.loader import load_settings
+            from orchestrator_v2.config.loader import problems_error
 
-            flags = {
-                "data_dir": self.data_dir,
-                "database_url": self.database_url,
-                "log_level": "debug" if self.debug else None,
-            }
-            self._loaded = load_settings(flags, os.environ, Path.cwd(), Path.home())
-            self.secrets = live_secrets(self._loaded)
+            loaded, problems = self.inspected()
+            if problems:
+                raise problems_error(problems)
+            self._loaded = loaded
         return self._loaded
+
+    def inspected(self) -> Any:
+        """(the settings with defaults for what is wrong, what is wrong), for the command that shows them."""
+        from orchestrator_v2.config.display import live_secrets
+        from orchestrator_v2.config.loader import inspect_settings
+
+        flags = {
+            "data_dir": self.data_dir,
+            "database_url": self.database_url,
+            "log_level": "debug" if self.debug else None,
+        }
+        loaded, problems = inspect_settings(flags, os.environ, Path.cwd(), Path.home())
+        self.secrets = live_secrets(loaded)
+        self._log_dir = Path(loaded.settings.log_dir or loaded.settings.data_dir / "logs")
+        return loaded, problems
 
     def log(self) -> Path:
         """Where the log goes, and the traceback of a fault of ours: a terminal is no place for it."""
-        if self._loaded is None:
-            return Path.home() / ".local/state/orchestrator/orchestrator.log"
-        settings = self._loaded.settings
-        return Path(settings.log_dir or settings.data_dir / "logs") / "orchestrator.log"
+        folder = self._log_dir or Path.home() / ".local/state/orchestrator"
+        return folder / "orchestrator.log"
 
     async def open(self, **seams: Any) -> Any:
         """The `Orchestrator` on these settings; an async context manager. Raises `StoreError` classes."""

@@ -19,11 +19,14 @@ from orchestrator_v2.cli.phase_rows import Scene, phase_rows
 from orchestrator_v2.cli.progress import Progress
 from orchestrator_v2.cli.text import duration, money, one_line, tokens
 from orchestrator_v2.cli.words import RUN
+from orchestrator_v2.core import events as e
 from orchestrator_v2.core.events import Recorded
 from orchestrator_v2.engine.state_models import ProjectState
 
 _REDRAWS = 10  # a second
-_AROUND = 8  # lines that are not phases
+_AROUND = 9  # lines that are not phases, the one below the frame too
+_LOW, _AROUND_LOW = 14, 3  # with fewer lines than this there are only phases and the foot
+_IN_ROWS = (e.RunStarted, e.TaskStarted, e.TaskCompleted, e.PhaseSkipped, e.RunCompleted)
 
 
 class LiveView:
@@ -36,8 +39,9 @@ class LiveView:
         self._unicode = terminal.has_unicode(sys.stdout)
 
     def event(self, progress: Progress, recorded: Recorded) -> None:
-        about, words = line_of(recorded.event)
-        progress.last = f"{about}: {words}"
+        about, words = line_of(recorded.event, progress.state.run_id if progress.state else "")
+        # What stands in the rows is not said again below them.
+        progress.last = "" if isinstance(recorded.event, _IN_ROWS) else f"{about}: {words}"
         self._draw()
 
     def activity(self, progress: Progress, phase: str) -> None:
@@ -65,9 +69,13 @@ class LiveView:
         if state is None or graph is None:
             return Text("")
         width = self._console.width
-        height = max(4, self._console.height - _AROUND)
+        low = self._console.height < _LOW
+        height = max(3, self._console.height - (_AROUND_LOW if low else _AROUND))
         rows = phase_rows(Scene(graph, state, progress.doing, progress.clock.now(), width, height, self._unicode))
-        return Group(Text(""), self._head(state, width), Text(""), *rows, Text(""), self._foot(progress, state, width))
+        foot = self._foot(progress, state, width)
+        if low:
+            return Group(*rows, foot)
+        return Group(Text(""), self._head(state, width), Text(""), *rows, Text(""), foot)
 
     def _head(self, state: ProjectState, width: int) -> RenderableType:
         begun = state.begun

@@ -14,7 +14,9 @@ import typer
 from orchestrator_v2.cli import (
     branch_commands,
     control_commands,
+    estimate_command,
     exit_codes,
+    model_commands,
     read_commands,
     record_commands,
     render,
@@ -23,11 +25,12 @@ from orchestrator_v2.cli import (
     terminal,
 )
 from orchestrator_v2.cli.given import Given, given
+from orchestrator_v2.cli.help_text import Command, Group
 from orchestrator_v2.core.errors import OrchestratorError
 
 PROGRAM = "orchestrator"
 _PANELS = {
-    "Start and go on": (run_commands.run, run_commands.resume, run_commands.retry),
+    "Start and go on": (run_commands.run, run_commands.resume, run_commands.retry, estimate_command.estimate),
     "Look": (
         read_commands.status,
         read_commands.list_,
@@ -43,7 +46,10 @@ _PANELS = {
         control_commands.cancel,
     ),
     "Branch and repeat": (branch_commands.fork, branch_commands.rollback, branch_commands.replay),
-    "Set up": (setup_commands.agents,),
+    "Set up": (
+        setup_commands.agents,
+        model_commands.models,
+    ),
 }
 
 
@@ -51,6 +57,7 @@ def build_app() -> typer.Typer:
     """The Typer application with every command."""
     app = typer.Typer(
         name=PROGRAM,
+        cls=Group,
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
@@ -58,7 +65,9 @@ def build_app() -> typer.Typer:
     app.callback(invoke_without_command=True)(_global_options)
     for panel, commands in _PANELS.items():
         for command in commands:
-            app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
+            app.command(command.__name__.rstrip("_"), cls=Command, rich_help_panel=panel)(command)
+    app.add_typer(model_commands.providers, rich_help_panel="Set up")
+    app.add_typer(model_commands.llm, rich_help_panel="Set up")
     app.add_typer(setup_commands.workflows, rich_help_panel="Set up")
     app.add_typer(setup_commands.config, rich_help_panel="Set up")
     return app
@@ -74,9 +83,12 @@ def _version(wanted: bool) -> None:
 
 def _global_options(
     context: typer.Context,
-    data_dir: Annotated[str | None, typer.Option(help="Where runs are kept.", show_default=False)] = None,
+    data_dir: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where runs are kept.", show_default=False)
+    ] = None,
     database_url: Annotated[
-        str | None, typer.Option(help="sqlite:/// or postgresql:// address of the journal.", show_default=False)
+        str | None,
+        typer.Option(metavar="URL", help="sqlite:/// or postgresql:// address of the journal.", show_default=False),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Log everything; show tracebacks.")] = False,
     version: Annotated[
@@ -113,6 +125,8 @@ def run_cli(arguments: Sequence[str]) -> int:
         terminal.drop_output()
         return exit_codes.READER_GONE
     except (KeyboardInterrupt, typer.Abort):
+        render.say(stream=sys.stderr)  # past the terminal's own ^C
+        render.note("Stopped by Ctrl-C. Runs that were recorded are kept; `orchestrator list` shows them.")
         return exit_codes.SIGNALLED + 2
     except Exception as error:  # noqa: BLE001 - the last word of the process: a paragraph, and the details in a file
         render.say_fault(error, options.log(), options.secrets)

@@ -33,7 +33,8 @@ class PlainView:
     """One line for each event, nothing moves."""
 
     def event(self, progress: Progress, recorded: Recorded) -> None:
-        about, words = line_of(recorded.event)
+        run_id = progress.state.run_id if progress.state else ""
+        about, words = line_of(recorded.event, run_id)
         if progress.state is not None and recorded.seq == 1:
             about = progress.state.run_id
         render.say(f"{duration(progress.elapsed):>6}  {about:<14}  {words}")

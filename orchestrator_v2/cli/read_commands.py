@@ -5,6 +5,7 @@ Costs, artifacts and exports are `record_commands.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,8 @@ import typer
 from orchestrator_v2.cli import render
 from orchestrator_v2.cli.given import Json, RunId, given
 from orchestrator_v2.core.errors import InputError, UnknownNameError
+
+_START = 'Start one: orchestrator run "…".'
 
 
 def status(
@@ -22,24 +25,31 @@ def status(
     json: Json = False,
 ) -> int:
     """Say in a few lines how a run stands."""
-    from orchestrator_v2.cli.summary import advice, next_steps, progress_of, receipts, result, waiting
+    from orchestrator_v2.cli.summary import result
 
     async def found(orchestrator: Any) -> Any:
-        row = await orchestrator.row(run_id) if run_id else await _newest(orchestrator)
-        return await orchestrator.state(row.run_id), row
+        return await orchestrator.standing(run_id or (await _newest(orchestrator)).run_id)
 
-    state, row = given(context).ask(found)
+    standing = given(context).ask(found)
     if json:
-        render.json_document(result(state, row))
-        return 0
-    from orchestrator_v2.cli.event_lines import measured, mode_of
-    from orchestrator_v2.cli.text import folder, moment, money, tokens
-    from orchestrator_v2.cli.words import RUN
+        render.json_document(result(standing))
+    else:
+        _say_status(standing)
+    return 0
 
-    render.say(f"{state.run_id}  {RUN[state.status.value].words}")
+
+def _say_status(standing: Any) -> None:
+    from orchestrator_v2.cli.event_lines import isolation, measured, mode_of
+    from orchestrator_v2.cli.summary import advice, next_steps, progress_of, project, receipts, status_of, waiting
+    from orchestrator_v2.cli.text import moment, money, tokens
+    from orchestrator_v2.cli.words import STATUSES
+
+    state = standing.state
+    render.say(f"{state.run_id}  {STATUSES[status_of(standing)].words}")
     render.facts(
         [
             ("name", state.begun.name),
+            ("replay of", standing.row.forked_from if standing.row.mode == "replay" else ""),
             ("mode", mode_of(state.begun)),
             ("progress", progress_of(state)),
             *waiting(state),
@@ -47,37 +57,39 @@ def status(
             ("to do", advice(state)),
             ("goes on", moment(state.resume_at)),
             ("evidence", measured(receipts(state))),
+            ("isolation", isolation(receipts(state))),
             ("cost", f"{money(state.usage.cost, state.budget)}, {tokens(state.usage)}"),
-            ("project", folder(row.out) if row.out else ""),
-            ("changed", moment(row.updated_at)),
-            ("next", next_steps(state, row)[0]),
+            ("project", project(standing)),
+            ("changed", moment(standing.row.updated_at)),
         ]
     )
-    return 0
+    render.say_commands(next_steps(standing)[:1])
 
 
 async def _newest(orchestrator: Any) -> Any:
     rows = await orchestrator.rows(limit=1)
     if not rows:
-        raise InputError("There is no run yet.", do='Start one: orchestrator run "…".')
+        raise InputError("There is no run yet.", do=_START)
     return rows[0]
 
 
 def list_(
     context: typer.Context,
-    status: Annotated[list[str] | None, typer.Option(help="Only runs in this state; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 20,
+    status: Annotated[
+        list[str] | None, typer.Option(metavar="STATUS", help="Only runs in this state; may be repeated.")
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", help="At most so many, newest first.")] = 20,
     json: Json = False,
 ) -> int:
     """List runs, newest first."""
-    from orchestrator_v2.cli.words import RUN
+    from orchestrator_v2.cli.words import STATUSES
 
     for word in status or ():
-        if word not in RUN:
-            raise UnknownNameError("status", word, RUN)
+        if word not in STATUSES:
+            raise UnknownNameError("status", word, STATUSES)
     if not 1 <= limit <= 10_000:
         raise InputError(f"The limit {limit} is not possible.", do="Use 1 to 10000.")
-    rows = given(context).ask(lambda orchestrator: orchestrator.rows(statuses=tuple(status or ()), limit=limit))
+    rows = given(context).ask(lambda orchestrator: _listed(orchestrator, status or (), limit))
     if json:
         render.json_document(rows)
         return 0
@@ -89,12 +101,40 @@ def list_(
     render.table(
         ("run", "status", "mode", "age", "name", "project"),
         [
-            (row.run_id, row.status, row.mode, age(now - row.created_at), one_line(row.name, 32), folder(row.out))
+            (row.run_id, row.status, row.mode, age(now - row.created_at), _name(row), one_line(folder(row.out)))
             for row in rows
         ],
-        empty="There is no such run yet.",
+        empty=f"No run is {' or '.join(status)}." if status else f"There is no run yet. {_START}",
     )
     return 0
+
+
+def _name(row: Any) -> str:
+    from orchestrator_v2.cli.text import one_line
+
+    return f"replay of {row.forked_from}" if row.mode == "replay" else one_line(row.name, 32)
+
+
+async def _listed(orchestrator: Any, wanted: Sequence[str], limit: int) -> list[Any]:
+    """The newest rows in the wanted states; those that nobody drives say `interrupted` in place of `running`."""
+    from msgspec.structs import replace
+
+    from orchestrator_v2.cli.words import INTERRUPTED
+
+    # Whether a run is interrupted stands in no row, so those that may be are asked for, one page after the other.
+    asked = tuple(dict.fromkeys("running" if word == INTERRUPTED else word for word in wanted))
+    found: list[Any] = []
+    before = None
+    while len(found) < limit:
+        page = await orchestrator.rows(statuses=asked, before=before, limit=limit)
+        if not page:
+            break
+        before = page[-1].run_no
+        rows = [replace(row, status=INTERRUPTED) if await orchestrator.is_interrupted(row) else row for row in page]
+        found += [row for row in rows if not wanted or row.status in wanted]
+        if len(page) < limit:
+            break
+    return found[:limit]
 
 
 def show(context: typer.Context, run_id: RunId, json: Json = False) -> int:
@@ -102,12 +142,12 @@ def show(context: typer.Context, run_id: RunId, json: Json = False) -> int:
     from orchestrator_v2.cli import full_story
 
     async def found(orchestrator: Any) -> Any:
-        row = await orchestrator.row(run_id)
-        return await orchestrator.state(row.run_id), row, await orchestrator.events(row.run_id)
+        standing = await orchestrator.standing(run_id)
+        return standing, await orchestrator.events(standing.row.run_id)
 
-    state, row, events = given(context).ask(found)
+    standing, events = given(context).ask(found)
     if json:
-        render.json_document(full_story.as_data(state, row, events))
+        render.json_document(full_story.as_data(standing, events))
     else:
-        full_story.say(state, row, events)
+        full_story.say(standing, events)
     return 0

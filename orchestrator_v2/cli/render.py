@@ -80,9 +80,17 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str =
     elif terminal.can_draw(sys.stdout):
         _rich_table(headers, cells)
     else:
-        widths = [max(len(line[i]) for line in [list(headers), *cells]) for i in range(len(headers))]
-        for line in [[header.upper() for header in headers], *cells]:
-            say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        _plain_table([header.upper() for header in headers], cells)
+
+
+def _plain_table(headers: list[str], rows: list[list[str]]) -> None:
+    widths = [max(len(line[i]) for line in [headers, *rows]) for i in range(len(headers))]
+    columns = terminal.width_of(sys.stdout)
+    if columns is not None and sum(widths) + 2 * len(widths) - 2 > columns:
+        _as_records(headers, rows)
+        return
+    for line in [headers, *rows]:
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _rich_table(headers: Sequence[str], rows: list[list[str]]) -> None:
@@ -97,7 +105,7 @@ def _rich_table(headers: Sequence[str], rows: list[list[str]]) -> None:
         return
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for header, length in zip(headers, longest, strict=True):
-        drawn.add_column(header, overflow="fold", no_wrap=length <= _NARROW)
+        drawn.add_column(header.upper(), overflow="fold", no_wrap=length <= _NARROW)
     for row in rows:
         drawn.add_row(*(Text(cell, style=_style(cell)) for cell in row))
     Console().print(drawn)
@@ -107,13 +115,13 @@ def _as_records(headers: Sequence[str], rows: list[list[str]]) -> None:
     """Where the columns do not fit side by side, each row is a few lines."""
     for row in rows:
         say(row[0])
-        facts(zip(headers[1:], row[1:], strict=True))
+        facts(zip((header.lower() for header in headers[1:]), row[1:], strict=True))
 
 
 def _style(cell: str) -> str:
-    from orchestrator_v2.cli.words import PHASE, RUN
+    from orchestrator_v2.cli.words import PHASE, STATUSES
 
-    look = RUN.get(cell) or PHASE.get(cell)
+    look = STATUSES.get(cell) or PHASE.get(cell)
     return look.style if look else ""
 
 
@@ -133,6 +141,15 @@ def _hanging(start: str, value: str, columns: int) -> str:
         value, columns, initial_indent=start, subsequent_indent=hang, break_on_hyphens=False, break_long_words=False
     )
     return filled if filled.strip() else start
+
+
+def say_commands(commands: Iterable[str]) -> None:
+    """`next  command`, `or  command`; on a narrow terminal no word of a command is broken."""
+    columns = terminal.width_of(sys.stdout)
+    for label, command in zip(("next", "or", "or"), commands, strict=False):
+        start = f"  {label.ljust(8)}  "
+        fits = columns is None or len(start + command) <= columns
+        say(start + command if fits else _hanging(f"  {label}  ", command, columns or 0))
 
 
 def heading(text: str) -> None:

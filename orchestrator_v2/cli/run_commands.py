@@ -12,7 +12,7 @@ import typer
 from orchestrator_v2.cli import render
 from orchestrator_v2.cli import run_options as o
 from orchestrator_v2.cli.given import Given, Json, RunId, given, out_path, person
-from orchestrator_v2.cli.sources import read_brief, read_budget, read_parallelism
+from orchestrator_v2.cli.sources import read_brief, read_budget, read_parallelism, typed
 from orchestrator_v2.core.errors import ConfigError, InputError
 
 _MODES = ("auto", "simulated", "real")
@@ -45,7 +45,7 @@ def run(
         )
     text = read_brief(words or (), brief)
     fields: dict[str, Any] = {
-        "name": name,
+        "name": typed(name, "name"),
         "workflow": workflow,
         "mode": _mode(mode, real_llm),
         "provider": provider,
@@ -72,6 +72,7 @@ def _drive_new(options: Given, text: str, fields: dict[str, Any], *, as_json: bo
 
     async def begin(orchestrator: Any, watching: Any) -> Any:
         session = await orchestrator.start(request)
+        _mention_unused(request, session.state.begun.mode)
         await _mention_interrupted(orchestrator, session.state.run_id)
         return await orchestrator.drive(session)
 
@@ -84,6 +85,13 @@ def _mode(mode: str, real_llm: bool) -> str:
     if mode and mode not in _MODES:
         raise ConfigError(f"'{mode}' is no mode.", do=f"Use one of {', '.join(_MODES)}.")
     return "real" if real_llm else mode
+
+
+def _mention_unused(request: Any, mode: str) -> None:
+    """A model that was named and is not asked."""
+    named = [f"--{option} {value}" for option in ("provider", "model") if (value := getattr(request, option))]
+    if named and mode == "simulated":
+        render.note(f"{' and '.join(named)}: not used, for a simulated run asks no model. With one: --mode real.")
 
 
 async def _mention_interrupted(orchestrator: Any, own: str) -> None:

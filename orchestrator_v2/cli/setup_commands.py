@@ -11,17 +11,22 @@ import typer
 
 from orchestrator_v2.cli import render
 from orchestrator_v2.cli.given import Json, given
+from orchestrator_v2.cli.help_text import Command, Group
 
 _HELP = {"help_option_names": ["-h", "--help"]}
-workflows = typer.Typer(name="workflows", help="List, show and check workflows.", context_settings=_HELP)
-config = typer.Typer(name="config", help="Show the settings.", context_settings=_HELP)
+workflows = typer.Typer(name="workflows", cls=Group, help="List, show and check workflows.", context_settings=_HELP)
+config = typer.Typer(name="config", cls=Group, help="Show the settings.", context_settings=_HELP)
 Name = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A built-in workflow or a YAML file.")]
 
 
 def agents(json: Json = False) -> int:
     """List the agents, what each answers for, and its other names."""
-    from orchestrator_v2.agents.roles import ROLES
+    from orchestrator_v2.agents.roles import ROLES, resolve_role
 
+    places: dict[str, list[str]] = {name: [] for name in ROLES}
+    for phase in _load("default").workflow.phases:
+        if phase.agent != "engine":
+            places[resolve_role(phase.agent).name].append(phase.id)
     if json:
         render.json_document(
             [
@@ -30,6 +35,7 @@ def agents(json: Json = False) -> int:
                     "title": role.title,
                     "charge": role.charge,
                     "responsibilities": role.responsibilities,
+                    "works_in": places[role.name],
                     "aliases": role.aliases,
                 }
                 for role in ROLES.values()
@@ -38,7 +44,7 @@ def agents(json: Json = False) -> int:
         return 0
     render.table(
         ("agent", "title", "works in", "other names"),
-        [(role.name, role.title, role.home, ", ".join(role.aliases)) for role in ROLES.values()],
+        [(role.name, role.title, ", ".join(places[role.name]), ", ".join(role.aliases)) for role in ROLES.values()],
     )
     return 0
 
@@ -48,7 +54,7 @@ def _workflows(context: typer.Context) -> int:
     return list_workflows() if context.invoked_subcommand is None else 0
 
 
-@workflows.command("list")
+@workflows.command("list", cls=Command)
 def list_workflows(json: Json = False) -> int:
     """List the built-in workflows."""
     graphs = [_load(name) for name in _names()]
@@ -62,7 +68,7 @@ def list_workflows(json: Json = False) -> int:
     return 0
 
 
-@workflows.command("show")
+@workflows.command("show", cls=Command)
 def show_workflow(name: Name, json: Json = False) -> int:
     """Show a workflow's phases in the order they can go on."""
     graph = _load(name)
@@ -91,9 +97,9 @@ def show_workflow(name: Name, json: Json = False) -> int:
     return 0
 
 
-@workflows.command("validate")
+@workflows.command("validate", cls=Command)
 def validate_workflow(file: Name, json: Json = False) -> int:
-    """Check a workflow; the first mistake is named with its line."""
+    """Check a workflow; each mistake is named with its line."""
     graph = _load(file)
     if json:
         render.json_line({"type": "Valid", "workflow": graph.workflow.name, "phases": list(graph.order)})
@@ -107,16 +113,20 @@ def _config(context: typer.Context) -> int:
     return show_config(context) if context.invoked_subcommand is None else 0
 
 
-@config.command("show")
+@config.command("show", cls=Command)
 def show_config(context: typer.Context, json: Json = False) -> int:
     """Show every setting with its value and where that came from; keys are masked."""
     from orchestrator_v2.config.display import rows
+    from orchestrator_v2.config.loader import problems_error
 
-    found = rows(given(context).settings())
+    loaded, problems = given(context).inspected()
+    found = rows(loaded)
     if json:
         render.json_document([{"name": name, "value": value, "source": source} for name, value, source in found])
     else:
         render.table(("setting", "value", "source"), found)
+    if problems:
+        raise problems_error(problems)
     return 0
 
 

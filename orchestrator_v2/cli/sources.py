@@ -14,6 +14,8 @@ from orchestrator_v2.core.errors import BriefError, ConfigError, InputError
 
 # No run costs a million dollars; a budget above it is a slip of the finger.
 _LARGEST_BUDGET = Decimal(1_000_000)
+# Below what is shown of an amount, and of what any call costs.
+_SMALLEST_BUDGET = Decimal("0.0001")
 # Read at most this much of a brief (bytes); how much is allowed is told by `settling.py`, which knows why.
 _READ = 4 << 20
 
@@ -35,7 +37,22 @@ def read_brief(words: Sequence[str], file: str | None) -> str:
         raise BriefError(
             f"'{text}' is a file, not a brief.", "Words are taken as they are.", f"Read it with --brief {text}."
         )
-    return text
+    return typed(text, "brief")
+
+
+def typed(text: str, what: str) -> str:
+    """What was typed, whole: in a C locale Python keeps the bytes it cannot read as lone surrogates.
+
+    Raises `BriefError` where those bytes are not UTF-8.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        raise BriefError(
+            f"The {what} is not UTF-8 text.",
+            "The terminal sent bytes that cannot be read, or its locale is another one.",
+            "Set LANG to a UTF-8 locale such as C.UTF-8, or read the brief from a file with --brief.",
+        ) from None
 
 
 def _is_file(text: str) -> bool:
@@ -92,6 +109,8 @@ def read_budget(text: str | None) -> int | None:
         raise ConfigError(
             f"The budget '{text}' is not possible.", "It is a run's ceiling in US dollars.", "Use 0 to 1000000."
         )
+    if 0 < amount < _SMALLEST_BUDGET:
+        raise ConfigError(f"The budget '{text}' pays for nothing.", do=f"Use 0, or ${_SMALLEST_BUDGET} and more.")
     return int(amount * NANO)
 
 

@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_v2.cli import render, terminal
-from orchestrator_v2.cli.event_lines import measured, mode_of
-from orchestrator_v2.cli.text import count, folder, money, one_line, tokens
-from orchestrator_v2.cli.words import NEXT, PHASE, RUN
+from orchestrator_v2.cli.event_lines import counted, isolation, measured, mode_of
+from orchestrator_v2.cli.text import folder, money, one_line, tokens, with_id
+from orchestrator_v2.cli.words import INTERRUPTED, NEXT, PHASE, STATUSES
 from orchestrator_v2.core.usage import Usage
-from orchestrator_v2.engine.ports import RunRow
-from orchestrator_v2.engine.state_models import PhaseStatus, ProjectState
+from orchestrator_v2.engine.replay import REPLAY, reach
+from orchestrator_v2.engine.state_models import TERMINAL, PhaseStatus, ProjectState, RunStatus
+from orchestrator_v2.orchestrator import Standing
 
 
-def say_result(state: ProjectState, row: RunRow, *, code: int, drained: bool, as_json: bool) -> None:
+def say_result(standing: Standing, *, code: int, drained: bool, as_json: bool) -> None:
     """The last lines of a command that drove a run, or the last JSON object."""
+    state = standing.state
     if as_json:
-        render.json_line({"type": "Result", "exit_code": code, **result(state, row)})
+        render.json_line({"type": "Result", "exit_code": code, **result(standing)})
         return
-    look = RUN[state.status.value]
+    look = STATUSES[status_of(standing)]
     words = "stopped here; nothing is lost" if drained else look.words
     render.say()
     render.say(_coloured(f"{look.mark if terminal.has_unicode(sys.stdout) else look.ascii} {words}", look.style))
@@ -31,16 +33,29 @@ def say_result(state: ProjectState, row: RunRow, *, code: int, drained: bool, as
         [
             ("run", f"{state.run_id}  {state.begun.name}"),
             ("mode", mode_of(state.begun)),
-            ("project", folder(row.out) if row.out else ""),
+            ("project", project(standing)),
             *waiting(state),
             ("why", state.stopped),
             ("to do", advice(state)),
             ("evidence", measured(receipts(state)) or "nothing was measured"),
+            ("isolation", isolation(receipts(state))),
             ("cost", f"{money(state.usage.cost, state.budget)}, {tokens(state.usage)}"),
         ]
     )
-    for label, command in zip(["next", "or", "or"], next_steps(state, row, drained=drained), strict=False):
-        render.say(f"  {label.ljust(8)}  {command}")
+    render.say_commands(next_steps(standing))
+
+
+def status_of(standing: Standing) -> str:
+    """The run's status; `interrupted` where it is marked as running and nobody drives it."""
+    return INTERRUPTED if standing.interrupted else standing.state.status.value
+
+
+def project(standing: Standing) -> str:
+    """Where the project lies, and whether all of it does."""
+    row, done = standing.row, standing.state.status is RunStatus.COMPLETED
+    if not row.out:
+        return ""
+    return folder(row.out) + ("" if standing.laid or not done else " (not there, or not all of it)")
 
 
 _SGR = {"green": "32", "red": "31", "yellow": "33", "cyan": "36", "bright_black": "90"}
@@ -50,15 +65,19 @@ def _coloured(text: str, style: str) -> str:
     return f"\x1b[1;{_SGR[style]}m{text}\x1b[0m" if terminal.can_colour(sys.stdout) else text
 
 
-def next_steps(state: ProjectState, row: RunRow, *, drained: bool = False) -> list[str]:
+def next_steps(standing: Standing) -> list[str]:
     """Up to three commands that make sense now."""
-    status = state.status.value
-    commands = [line.format(run=state.run_id) for line in NEXT[status]]
-    if drained:
+    state, row = standing.state, standing.row
+    if row.mode == REPLAY:
+        return [f"orchestrator show {state.run_id}", f"orchestrator show {row.forked_from}"]
+    if standing.interrupted:
         return [f"orchestrator resume {state.run_id}"]
-    if status == "completed":
-        look = f"cd {_quoted(folder(row.out))} && less RUN.md" if row.out else ""
-        commands.insert(0, look or f"orchestrator export {state.run_id} --out DIR")
+    commands = [line.format(run=state.run_id) for line in NEXT[state.status.value]]
+    if state.status is RunStatus.COMPLETED and not row.out:
+        commands.insert(0, f"orchestrator export {state.run_id} --out DIR")
+    elif state.status is RunStatus.COMPLETED:
+        look = f"cd {_quoted(folder(row.out))} && less RUN.md"
+        commands.insert(0, look if standing.laid else f"orchestrator resume {state.run_id}")
     return commands[:3]
 
 
@@ -78,7 +97,7 @@ def waiting(state: ProjectState) -> list[tuple[str, str]]:
     told = []
     for phase in state.begun.workflow.phases:
         entry = state.phase(phase.id)
-        if entry.status is PhaseStatus.WAITING_REVIEW:
+        if phase.id in for_review(state):
             files = ", ".join(artifact.path for artifact in entry.artifacts[:3])
             told.append(("review", f"{phase.id} waits for you" + (f": {files}" if files else "")))
         elif entry.status is PhaseStatus.FAILED:
@@ -86,9 +105,17 @@ def waiting(state: ProjectState) -> list[tuple[str, str]]:
     return told
 
 
+def for_review(state: ProjectState) -> list[str]:
+    """The phases that wait for a person's word; none once the run has ended."""
+    if state.status in TERMINAL:
+        return []
+    phases = (phase.id for phase in state.begun.workflow.phases)
+    return [name for name in phases if state.phase(name).status is PhaseStatus.WAITING_REVIEW]
+
+
 def advice(state: ProjectState) -> str:
     """What the engine advises; a bare command is left out, for `next` says it with the run's id."""
-    return "" if state.advice.startswith("`orchestrator") else state.advice
+    return "" if state.advice.startswith("`orchestrator") else with_id(state.advice, state.run_id)
 
 
 def usage_of(usage: Usage) -> dict[str, Any]:
@@ -103,47 +130,47 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     }
 
 
-def result(state: ProjectState, row: RunRow) -> dict[str, Any]:
+def result(standing: Standing) -> dict[str, Any]:
     """A run in few facts, as plain data: what `status --json` and the last line of `run --json` say."""
-    begun, found = state.begun, receipts(state)
+    state, row = standing.state, standing.row
+    begun, found = state.begun, counted(receipts(state))
     return {
         "run_id": state.run_id,
         "project_id": begun.project_id,
         "name": begun.name,
         "workflow": begun.workflow.name,
-        "mode": begun.mode,
+        "mode": row.mode,
         "provider": begun.provider,
         "model": begun.model,
-        "status": state.status.value,
+        "status": status_of(standing),
         "stopped": state.stopped,
         "advice": state.advice,
         "resume_at": state.resume_at,
         "out": str(Path(row.out)) if row.out else None,
+        "laid_out": standing.laid,
         "forked_from": begun.forked_from or None,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "budget_nano_usd": state.budget,
         "usage": usage_of(state.usage),
         "evidence": {
-            "tests_passed": sum(receipt.tests_passed for receipt in found),
-            "tests_failed": sum(receipt.tests_failed for receipt in found),
-            "checks_passed": sum(1 for receipt in found if receipt.passed),
-            "checks_failed": sum(1 for receipt in found if not receipt.passed),
+            "tests_passed": found.passed,
+            "tests_failed": found.failed,
+            "checks_passed": found.checks,
+            "checks_failed": len(found.broken),
+            "isolation": sorted({receipt.isolation for receipt in receipts(state) if receipt.isolation}),
         },
         "phases": {phase.id: state.phase(phase.id).status.value for phase in begun.workflow.phases},
-        "waiting_for_review": [
-            phase.id for phase in begun.workflow.phases if state.phase(phase.id).status is PhaseStatus.WAITING_REVIEW
-        ],
-        "next": next_steps(state, row),
+        "waiting_for_review": for_review(state),
+        "next": next_steps(standing),
     }
 
 
 def progress_of(state: ProjectState) -> str:
     """`9 of 12 phases done` and what is not."""
-    settled = count(state.settled, "phase")
     rest = [
         f"{phase.id} {PHASE[state.phase(phase.id).status.value].words}"
         for phase in state.begun.workflow.phases
-        if state.phase(phase.id).status in {PhaseStatus.RUNNING, PhaseStatus.FAILED, PhaseStatus.WAITING_REVIEW}
+        if state.phase(phase.id).status in {PhaseStatus.RUNNING, PhaseStatus.FAILED} or phase.id in for_review(state)
     ]
-    return "; ".join([f"{settled} of {len(state.begun.workflow.phases)} settled", *rest])
+    return "; ".join([reach(state), *rest])

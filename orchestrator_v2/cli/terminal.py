@@ -27,8 +27,11 @@ def has_unicode(stream: TextIO) -> bool:
 
 
 def width_of(stream: TextIO) -> int | None:
-    """Columns of a terminal; None for a pipe, where nothing is cut or wrapped."""
-    return max(20, get_terminal_size((80, 24)).columns) if stream.isatty() else None
+    """Columns of a terminal; None for a pipe, where nothing is wrapped unless COLUMNS asks for it."""
+    asked = os.environ.get("COLUMNS", "")
+    if not stream.isatty() and not (asked.isascii() and asked.isdigit() and int(asked)):
+        return None
+    return max(20, get_terminal_size((80, 24)).columns)
 
 
 def soften() -> None:

@@ -5,6 +5,7 @@ Tables and errors are `render.py`; what stands on a line about an event is `even
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -21,6 +22,11 @@ def one_line(text: str, limit: int = 0) -> str:
     """`text` on one line, blanks joined, controls gone; cut with an ellipsis at `limit` characters (0: never)."""
     line = " ".join(text.translate(_CONTROLS).split())
     return line if not limit or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def with_id(text: str, run_id: str) -> str:
+    """`text` with the run's id in each command that says RUN, so that it can be typed as it stands."""
+    return re.sub(r"(`orchestrator [a-z]+) RUN\b", rf"\1 {run_id}", text) if run_id else text
 
 
 def block(text: str) -> str:

@@ -46,10 +46,16 @@ RUN: Mapping[str, Look] = MappingProxyType(
     }
 )
 
+# A run that is marked as running while its worker is dead: no status of the engine's, for the dead record nothing.
+INTERRUPTED = "interrupted"
+STATUSES: Mapping[str, Look] = MappingProxyType(
+    {**RUN, INTERRUPTED: Look("◆", "?", "yellow", "interrupted: nobody drives it; nothing is lost")}
+)
+
 # What a user can type next, by the run's status; {run} is its id.
 NEXT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "running": ("orchestrator status {run}", "orchestrator resume {run}"),
+        "running": ("orchestrator status {run}", "orchestrator pause {run}"),
         "paused": ("orchestrator resume {run}",),
         "waiting_review": (
             "orchestrator show {run}",

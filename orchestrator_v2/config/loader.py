@@ -6,9 +6,10 @@ What can be set is `settings.py`; how values are checked is `validation.py`, how
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -45,6 +46,29 @@ def load_settings(overrides: Mapping[str, object], environ: Mapping[str, str], c
 
     Raises `ConfigError` that lists every unknown name and every bad value, each with its place.
     """
+    loaded, problems = inspect_settings(overrides, environ, cwd, home)
+    if problems:
+        raise problems_error(problems)
+    return loaded
+
+
+def problems_error(problems: Sequence[str]) -> ConfigError:
+    """All that is wrong with the settings, in one error."""
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return ConfigError(
+        f"The configuration has {count}.",
+        "; ".join(problems) + ".",
+        "Correct this where it is set; `orchestrator config show` lists all settings.",
+    )
+
+
+def inspect_settings(
+    overrides: Mapping[str, object], environ: Mapping[str, str], cwd: Path, home: Path
+) -> tuple[LoadedSettings, list[str]]:
+    """The settings, with the default in place of what is wrong, and a sentence for each thing that is wrong.
+
+    Raises `ConfigError` for a file that cannot be read, and where there is no home to keep runs in.
+    """
     layers = (
         Layer("flag", {name: value for name, value in overrides.items() if value is not None}),
         _variables("environment", environ),
@@ -62,11 +86,14 @@ def load_settings(overrides: Mapping[str, object], environ: Mapping[str, str], c
             if sources.setdefault(name, layer.source) == layer.source:
                 keys[name] = Secret(key)
     problems = [_unknown(layer.source, name) for layer in layers for name in layer.unknown]
-    checked = _checked(values, sources, problems)
-    checked.setdefault("data_dir", _xdg(environ, "XDG_DATA_HOME", home / ".local/share") / "orchestrator")
+    checked, bad = _checked(values)
+    problems += [f"{_written(name, sources[name])} ({sources[name]}): {what}" for name, what in bad]
+    if "data_dir" not in checked:
+        checked["data_dir"] = _data_home(environ, home) / "orchestrator"
     paths = {name: _absolute(value, cwd, home) for name, value in checked.items() if isinstance(value, Path)}
     settings = Settings(**{**checked, **paths})  # type: ignore[arg-type]
-    return LoadedSettings(settings, {**dict.fromkeys(FIELDS, "default"), **sources}, keys)
+    wrong = {name: f"{sources[name]} (wrong, not used)" for name, _ in bad}
+    return LoadedSettings(settings, {**dict.fromkeys(FIELDS, "default"), **sources, **wrong}, keys), problems
 
 
 def user_config_path(environ: Mapping[str, str], home: Path) -> Path:
@@ -74,22 +101,34 @@ def user_config_path(environ: Mapping[str, str], home: Path) -> Path:
     return _xdg(environ, "XDG_CONFIG_HOME", home / ".config") / "orchestrator" / "config.toml"
 
 
-def _checked(values: Mapping[str, object], sources: Mapping[str, str], problems: list[str]) -> dict[str, object]:
-    checked: dict[str, object] = {}
-    if values:
-        # pydantic costs 0.2 s to import; a process with nothing set does not need it.
-        from orchestrator_v2.config.validation import validate
+def _checked(values: Mapping[str, object]) -> tuple[dict[str, object], list[tuple[str, str]]]:
+    """The values that fit, in their right types, and (field, what is wrong) for the others."""
+    if not values:
+        return {}, []
+    # pydantic costs 0.2 s to import; a process with nothing set does not need it.
+    from orchestrator_v2.config.validation import validate
 
-        checked, bad = validate(values)
-        problems += [f"{name} ({sources[name]}): {what}" for name, what in bad]
-    if problems:
-        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    checked, bad = validate(values)
+    if bad:
+        wrong = {name for name, _ in bad}
+        checked, _ = validate({name: value for name, value in values.items() if name not in wrong})
+    return checked, bad
+
+
+def _written(field: str, source: str) -> str:
+    """A setting's name as it is written in that place."""
+    if source == "flag":
+        return f"--{field.replace('_', '-')}"
+    return field if source == "config file" else PREFIX + field.upper()
+
+
+def _data_home(environ: Mapping[str, str], home: Path) -> Path:
+    """Where a user's data lies. Raises `ConfigError` where nothing says so: `/` is nobody's home by accident."""
+    if "HOME" in environ and not environ["HOME"].strip() and not Path(environ.get("XDG_DATA_HOME", "")).is_absolute():
         raise ConfigError(
-            f"The configuration has {count}.",
-            "; ".join(problems) + ".",
-            "Correct this where it is set; `orchestrator config show` lists all settings.",
+            "There is no place to keep runs.", "HOME is set, and empty.", "Set HOME, or say --data-dir DIR."
         )
-    return checked
+    return _xdg(environ, "XDG_DATA_HOME", home / ".local/share")
 
 
 def _variables(source: str, variables: Mapping[str, str]) -> Layer:
@@ -109,13 +148,29 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     # A folder of this name is a virtual environment to many people.
     if not path.is_file():
         return {}
-    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
 
     try:
-        found = dotenv_values(path, interpolate=False, encoding="utf-8")
+        with path.open(encoding="utf-8") as stream:
+            bindings = list(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
-    return {name: value for name, value in found.items() if value is not None}
+    bad = [_line_of(binding) for binding in bindings if binding.error]
+    if bad:
+        # What stands there may be a key, so it is not repeated.
+        lines = f"line {bad[0]}" if len(bad) == 1 else f"lines {', '.join(map(str, bad))}"
+        raise ConfigError(
+            f"{path}, {lines}: this is not NAME=value.",
+            "A quote may be open, or a name may hold a blank; nothing of the file was used.",
+            "Correct it there.",
+        )
+    return {binding.key: binding.value for binding in bindings if binding.key and binding.value is not None}
+
+
+def _line_of(binding: Any) -> int:
+    """The line that a binding's text begins on; the parser counts blank lines before it as part of it."""
+    text: str = binding.original.string
+    return int(binding.original.line) + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _user_file(path: Path) -> Layer:
@@ -134,9 +189,10 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
 
 
 def _unknown(source: str, name: str) -> str:
-    known = [PREFIX + field.upper() for field in FIELDS] if source != "config file" else list(FIELDS)
-    near = get_close_matches(name.upper() if source != "config file" else name, known, n=1, cutoff=0.0)
-    return f"{name} ({source}): there is no such setting, the nearest is {near[0]}"
+    near = get_close_matches(name.upper().removeprefix(PREFIX).lower(), FIELDS, n=1)
+    return f"{name} ({source}): there is no such setting" + (
+        f", the nearest is {_written(near[0], source)}" if near else ""
+    )
 
 
 def _xdg(environ: Mapping[str, str], variable: str, fallback: Path) -> Path:

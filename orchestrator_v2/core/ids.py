@@ -19,7 +19,8 @@ class IdSource(Protocol):
 
 class RandomIds:
     def new(self, prefix: str) -> str:
-        return f"{prefix}_" + "".join(secrets.choice(_ALPHABET) for _ in range(12))
+        # One call of the system for all; 32 letters divide a byte's 256 values evenly.
+        return f"{prefix}_" + "".join(_ALPHABET[byte % 32] for byte in secrets.token_bytes(12))
 
 
 class CountingIds:

@@ -23,6 +23,11 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     calls: int = 0
     cost: int | None = 0
 
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of the input that came from the provider's cache, 0 to 1; None where there was no input."""
+        return self.cache_read_tokens / self.input_tokens if self.input_tokens > 0 else None
+
     def __add__(self, other: Usage) -> Usage:
         unknown = self.cost is None or other.cost is None
         return Usage(

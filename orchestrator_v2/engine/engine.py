@@ -6,6 +6,7 @@ The walk itself is `session.py`, what follows from what is `decisions.py`; who d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 
 import msgspec
 
@@ -103,6 +104,7 @@ class WorkflowEngine:
         *,
         owner_id: str,
         out: str,
+        mode: str = "",
     ) -> RunSession:
         run_id, now = self._ids.new("run"), self._clock.now()
         recorded = [e.Recorded(seq, now, event) for seq, event in enumerate(events, 1)]
@@ -115,7 +117,7 @@ class WorkflowEngine:
             owner_id=owner_id,
             name=begun.name,
             workflow=begun.workflow.name,
-            mode=begun.mode,
+            mode=mode or begun.mode,
             status=state.status.value,
             created_at=now,
             updated_at=now,
@@ -150,7 +152,8 @@ class WorkflowEngine:
             known = [other.run_id for other in await self.journal.runs(limit=20)]
             if sum(name.startswith(run_id) for name in known) > 1:
                 raise InputError(f"'{run_id}' is the beginning of several runs.", do="Give more of the id.")
-            raise UnknownNameError("run", run_id, known, "`orchestrator list` shows them.")
+            near = get_close_matches(run_id, known, n=3) or known[:3]
+            raise UnknownNameError("run", run_id, near, "`orchestrator list` shows all.")
         return row
 
     async def state(self, run_id: str) -> ProjectState:
@@ -220,20 +223,27 @@ class WorkflowEngine:
     async def replay(self, run_id: str, *, out: str, owner_id: str = "local") -> replays.Replayed:
         """A new run that does the recorded one again, in its recorded order, from its recorded answers."""
         recorded = await self.journal.events(run_id)
-        begun = fold(run_id, recorded).begun
-        first = replays.first_event(begun, run_id)
-        session = await self._create([first], {}, owner_id=owner_id, out=out)
+        state = fold(run_id, recorded)
+        first = replays.first_event(state.begun, run_id)
+        session = await self._create([first], {}, owner_id=owner_id, out=out, mode=replays.REPLAY)
+        end: e.Event = replays.BROKEN
         try:
-            return await replays.replay(session, recorded[1:], self._runner, self.journal.blobs)
+            replayed = await replays.replay(session, recorded[1:], self._runner, self.journal.blobs)
+            if session.ended:
+                return replayed
+            end = replays.end_of_recording(session.state, state)
+            return msgspec.structs.replace(replayed, unfinished=f"{end.what} {end.why}")
         finally:
             if not session.ended:
-                await session.record(replays.UNFINISHED)
+                await session.record(end)
             await self.journal.release(session.claim)
 
     async def decide(self, run_id: str, phase: str, *, approved: bool, by: str, content: str, reason: str) -> None:
         """Sends a review to whoever drives the run. Raises `RunStateError` when that content is not up for review."""
-        entry = (await self.state(run_id)).phase(phase)
-        if entry.status is not PhaseStatus.WAITING_REVIEW or entry.reviewed != content:
+        state = await self.state(run_id)
+        entry = state.phase(phase)
+        gone = entry.status is not PhaseStatus.WAITING_REVIEW or entry.reviewed != content
+        if gone or state.status in TERMINAL:
             raise RunStateError(
                 f"Phase '{phase}' does not wait for a review of that content.",
                 f"It is {entry.status}" + (f" with {entry.reviewed[:12]}." if entry.reviewed else "."),

@@ -32,12 +32,22 @@ def phase_commits(graph: PhaseGraph, state: ProjectState) -> list[PhaseCommit]:
 
 def _message(graph: PhaseGraph, name: str, entry: PhaseState) -> str:
     phase = graph.phases[name]
-    lines = [f"{name}: {phase.title or phase.agent}", "", f"Agent: {phase.agent}", f"Made: {entry.provenance}"]
+    lines = [f"{name}: {phase.title or phase.agent}", "", f"Agent: {phase.agent}", f"Made: {made_how(entry)}"]
     if entry.status is not PhaseStatus.DONE:
         lines.append(f"State: {entry.status}")
     lines += [f"Evidence: {r.check} {'passed' if r.passed else 'failed'}" for r in entry.receipts]
     lines += [f"Note: {note}" for note in entry.notes]
     return "\n".join(lines) + "\n"
+
+
+def made_how(entry: PhaseState) -> str:
+    """How the phase's work came to be; what a person put in its place is named."""
+    by_hand = [artifact.path for artifact in entry.artifacts if artifact.provenance.kind == "human"]
+    if not by_hand:
+        return str(entry.provenance)
+    if len(by_hand) == len(entry.artifacts):
+        return "by hand"
+    return f"{entry.provenance}; by hand: {', '.join(by_hand)}"
 
 
 def files_of(commit: PhaseCommit, blobs: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -18,15 +18,36 @@ from orchestrator_v2.core.workflow import Phase, Workflow
 ENGINE_AGENT = "engine"
 _PHASE_ID = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}")
 _REVIEWS = ("", "agent", "human")
+_SHOWN = 10
 _FACTS = {"mode": ("simulated", "real", "replay")}
+
+
+def refuse(name: str, faults: Sequence[WorkflowError]) -> None:
+    """Raises the mistakes of a workflow as one error, each with its line; nothing where there is none."""
+    if not faults:
+        return
+    if len(faults) == 1:
+        raise faults[0]
+    told = []
+    for fault in faults[:_SHOWN]:
+        place = f"line {fault.line}: " if fault.line else ""
+        told.append(" ".join(part for part in (place + fault.what.partition(": ")[2], fault.why, fault.do) if part))
+    more = f" And {len(faults) - _SHOWN} more." if len(faults) > _SHOWN else ""
+    why = " ".join(f"({number}) {text}" for number, text in enumerate(told, 1)) + more
+    raise WorkflowError(f"Workflow '{name}' has {len(faults)} mistakes.", why, line=faults[0].line)
+
+
+def _field(kind: str) -> str:
+    """`gate.evidence` of "check under `gate.evidence`"."""
+    return kind.split("`")[1] if "`" in kind else kind
 
 
 class PhaseGraph:
     """A workflow that was checked: every need exists, no cycle, no duplicate.
 
     `order` is a topological order that keeps the file's order where it can. `agents` and `checks` are the valid
-    names (None: not checked); `lines` maps a phase id to its line in the file, for the errors.
-    Raises `WorkflowError`.
+    names (None: not checked). From a file, `lines` tells where a word stands, by (phase id, field, word), and where a
+    phase begins, by (phase id, "", ""); `found` are mistakes that its reader saw. Raises `WorkflowError`.
     """
 
     def __init__(
@@ -35,14 +56,15 @@ class PhaseGraph:
         *,
         agents: Collection[str] | None = None,
         checks: Collection[str] | None = None,
-        lines: Mapping[str, int] | None = None,
+        lines: Mapping[tuple[str, str, str], int] | None = None,
+        found: Sequence[WorkflowError] = (),
     ) -> None:
         self.workflow = workflow
         self._lines = lines or {}
-        self._refuse_bad_ids()
+        refuse(workflow.name, [*found, *self._bad_ids()])
         self.phases = {phase.id: phase for phase in workflow.phases}
-        for phase in workflow.phases:
-            self._refuse_bad_words(phase, agents, checks)
+        bad_words = [fault for phase in workflow.phases for fault in self._bad_words(phase, agents, checks)]
+        refuse(workflow.name, bad_words)
         self._needs = {phase.id: phase.needs for phase in workflow.phases}
         self.successors: dict[str, list[str]] = {phase_id: [] for phase_id in self.phases}
         for phase in workflow.phases:
@@ -51,25 +73,30 @@ class PhaseGraph:
         self.order = self._topological_order()
         self._refuse_bad_loops()
 
-    def _error(self, phase_id: str, what: str, why: str = "", do: str = "") -> WorkflowError:
-        line = self._lines.get(phase_id)
+    def _error(
+        self, phase_id: str, what: str, why: str = "", do: str = "", *, at: tuple[str, str] = ("", "")
+    ) -> WorkflowError:
+        """`at` is the field and the word in it that the mistake lies in."""
+        line = self._lines.get((phase_id, *at)) or self._lines.get((phase_id, "", ""))
         place = f"Workflow '{self.workflow.name}'" + (f", line {line}" if line else "")
         return WorkflowError(f"{place}: {what}", why, do, line=line)
 
-    def _refuse_bad_ids(self) -> None:
+    def _bad_ids(self) -> Iterator[WorkflowError]:
         if not self.workflow.phases:
-            raise self._error("", "it has no phases.", do="Give it at least one phase with `id` and `agent`.")
+            yield self._error("", "it has no phases.", do="Give it at least one phase with `id` and `agent`.")
         seen: set[str] = set()
         for phase in self.workflow.phases:
             if not _PHASE_ID.fullmatch(phase.id):
-                raise self._error(
+                yield self._error(
                     phase.id, f"'{phase.id}' is no phase id.", do="Use a letter, then letters, digits, - and _."
                 )
             if phase.id in seen:
-                raise self._error(phase.id, f"the phase id '{phase.id}' is there twice.", do="Rename one of the two.")
+                yield self._error(phase.id, f"the phase id '{phase.id}' is there twice.", do="Rename one of the two.")
             seen.add(phase.id)
 
-    def _refuse_bad_words(self, phase: Phase, agents: Collection[str] | None, checks: Collection[str] | None) -> None:
+    def _bad_words(
+        self, phase: Phase, agents: Collection[str] | None, checks: Collection[str] | None
+    ) -> Iterator[WorkflowError]:
         words: list[tuple[str, str, Collection[str] | None]] = [
             (phase.agent, "agent", None if agents is None else {*agents, ENGINE_AGENT}),
             *((need, "phase under `needs`", self.phases) for need in phase.needs),
@@ -83,9 +110,11 @@ class PhaseGraph:
             if valid is not None and word not in valid:
                 near = get_close_matches(word, list(valid), n=1)
                 guess = f"Did you mean '{near[0]}'?" if near else f"Use one of {', '.join(sorted(valid)) or 'none'}."
-                raise self._error(phase.id, f"phase '{phase.id}' names an unknown {kind} '{word}'.", do=guess)
+                what = f"phase '{phase.id}' names an unknown {kind} '{word}'."
+                yield self._error(phase.id, what, do=guess, at=(_field(kind), word))
         if phase.max_rounds < 1:
-            raise self._error(phase.id, f"phase '{phase.id}' has max_rounds {phase.max_rounds}.", do="Use 1 or more.")
+            what = f"phase '{phase.id}' has max_rounds {phase.max_rounds}."
+            yield self._error(phase.id, what, do="Use 1 or more.", at=("max_rounds", ""))
 
     def _topological_order(self) -> tuple[str, ...]:
         """Kahn's algorithm over in-degree counters; what is left over lies on or behind a cycle."""
@@ -112,6 +141,7 @@ class PhaseGraph:
                     f"phase '{phase.id}' has on_fail '{phase.on_fail}', which it does not stand on.",
                     "Doing that again would not do this one again.",
                     "Name the phase itself or one upstream of it.",
+                    at=("on_fail", phase.on_fail),
                 )
 
     def _refuse_cycle(self) -> None:

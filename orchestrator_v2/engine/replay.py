@@ -14,7 +14,7 @@ from orchestrator_v2.engine import decisions
 from orchestrator_v2.engine.phase_graph import ENGINE_AGENT
 from orchestrator_v2.engine.ports import Reader, RunContext, TaskRunner
 from orchestrator_v2.engine.session import RunSession
-from orchestrator_v2.engine.state_models import TaskDefinition
+from orchestrator_v2.engine.state_models import ProjectState, TaskDefinition
 
 # Decided by people or by outcomes that the replay measures again; taken over as they stand.
 _TAKEN_OVER = (
@@ -32,20 +32,42 @@ _TAKEN_OVER = (
 )
 
 
-# How a replay ends that did not reach the end of its run: nobody drives it on.
-UNFINISHED = e.RunFailed(
-    "replay_unfinished", "The replay did not reach an end.", "The recorded run had not ended, or an answer is missing."
+# What the row of every replay says as its mode, also where the recorded run was simulated.
+REPLAY = "replay"
+
+# How a replay ends that an error stopped: nobody drives it on.
+BROKEN = e.RunFailed(
+    "replay_unfinished", "The replay did not reach an end.", "An answer is missing, or it was stopped."
 )
 
 
+def end_of_recording(state: ProjectState, recorded: ProjectState) -> e.RunParked:
+    """How a replay of a run ends that has not ended itself: as far as the recording goes."""
+    return e.RunParked(
+        "paused",
+        f"The recording ends here: {reach(state)}.",
+        f"The run itself is {recorded.status}.",
+        "A replay does not go on; the run itself may.",
+    )
+
+
+def reach(state: ProjectState) -> str:
+    """`3 of 12 phases settled`."""
+    return f"{state.settled} of {len(state.begun.workflow.phases)} phases settled"
+
+
 class Replayed(msgspec.Struct, frozen=True):
-    """`same` and `different` are paths; a report that names its mode differs by that, and stands in `reports`."""
+    """`same` and `different` are paths; a report that names its mode differs by that, and stands in `reports`.
+
+    `unfinished` says how far the recording goes, where the recorded run had not ended.
+    """
 
     run_id: str
     same: tuple[str, ...] = ()
     different: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
     tasks: int = 0
+    unfinished: str = ""
 
 
 def first_event(begun: e.RunStarted, run_id: str) -> e.RunStarted:

@@ -210,13 +210,14 @@ class RunSession:
         queue, free = deque(freed), []
         while queue:
             phase_id = queue.popleft()
-            if self.state.phase(phase_id).status is not PhaseStatus.PENDING:
+            entry = self.state.phase(phase_id)
+            if entry.status is not PhaseStatus.PENDING:
                 continue  # left out before a reopening, and so still
             skip = decisions.skipped(self.graph, self.state, phase_id)
             if skip is not None:
                 self._put((skip,))
                 queue.extend(self._frontier.settle(phase_id))
-            elif self.state.phase(phase_id).lost >= decisions.MAX_LOST:
+            elif entry.lost >= decisions.MAX_LOST:
                 self.stop = self.stop or decisions.worn_out(phase_id).stop
             else:
                 free.append(phase_id)

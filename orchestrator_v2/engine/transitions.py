@@ -30,15 +30,15 @@ def fold(run_id: str, events: Iterable[e.Recorded]) -> ProjectState:
     return state
 
 
-def _with(state: ProjectState, recorded: e.Recorded, phase_id: str, phase: PhaseState, **more: Any) -> ProjectState:
-    before = state.phase(phase_id).status in SETTLED
-    after = phase.status in SETTLED
+def _with(
+    state: ProjectState, recorded: e.Recorded, phase_id: str, before: PhaseState, phase: PhaseState, **more: Any
+) -> ProjectState:
     return replace(
         state,
         seq=recorded.seq,
         changed_at=recorded.at,
         phases=state.phases.set(phase_id, phase),
-        settled=state.settled + after - before,
+        settled=state.settled + (phase.status in SETTLED) - (before.status in SETTLED),
         **more,
     )
 
@@ -55,15 +55,16 @@ def _run_started(state: ProjectState, event: e.RunStarted, recorded: e.Recorded)
 
 
 def _task_started(state: ProjectState, event: e.TaskStarted, recorded: e.Recorded) -> ProjectState:
+    before = state.phase(event.phase)
     phase = replace(
-        state.phase(event.phase),
+        before,
         status=PhaseStatus.RUNNING,
         attempt=event.attempt,
         round=event.round,
         started_at=recorded.at,
         ended_at=None,
     )
-    return _with(state, recorded, event.phase, phase)
+    return _with(state, recorded, event.phase, before, phase)
 
 
 _GATES = {
@@ -93,7 +94,7 @@ def _task_completed(state: ProjectState, event: e.TaskCompleted, recorded: e.Rec
         ended_at=recorded.at,
         lost=0,
     )
-    return _with(state, recorded, event.phase, phase, usage=state.usage + event.usage)
+    return _with(state, recorded, event.phase, before, phase, usage=state.usage + event.usage)
 
 
 def _by_path(artifact: Any) -> str:
@@ -109,7 +110,7 @@ def _task_failed(state: ProjectState, event: e.TaskFailed, recorded: e.Recorded)
         usage=before.usage + event.usage,
         ended_at=recorded.at,
     )
-    return _with(state, recorded, event.phase, phase, usage=state.usage + event.usage)
+    return _with(state, recorded, event.phase, before, phase, usage=state.usage + event.usage)
 
 
 def _reset(
@@ -141,34 +142,36 @@ def _phase_reopened(state: ProjectState, event: e.PhaseReopened, recorded: e.Rec
 
 
 def _phase_skipped(state: ProjectState, event: e.PhaseSkipped, recorded: e.Recorded) -> ProjectState:
+    before = state.phase(event.phase)
     phase = replace(
-        state.phase(event.phase),
+        before,
         status=PhaseStatus.SKIPPED,
         reasons=(event.reason,),
         artifacts=(),  # what was not good enough is in the history, not in the project
         ended_at=recorded.at,
     )
-    return _with(state, recorded, event.phase, phase)
+    return _with(state, recorded, event.phase, before, phase)
 
 
 def _review_decided(state: ProjectState, event: e.ReviewDecided, recorded: e.Recorded) -> ProjectState:
     verdict = "approved" if event.approved else "rejected"
     words = f"{verdict} by {event.by}" + (f": {event.reason}" if event.reason else "")
+    before = state.phase(event.phase)
     phase = replace(
-        state.phase(event.phase),
+        before,
         status=PhaseStatus.DONE if event.approved else PhaseStatus.FAILED,
         reasons=() if event.approved else (event.reason or "rejected without a reason",),
-        notes=(*state.phase(event.phase).notes, words),
+        notes=(*before.notes, words),
         ended_at=recorded.at,
     )
-    return _with(state, recorded, event.phase, phase)
+    return _with(state, recorded, event.phase, before, phase)
 
 
 def _artifact_replaced(state: ProjectState, event: e.ArtifactReplaced, recorded: e.Recorded) -> ProjectState:
     before = state.phase(event.phase)
     others = tuple(a for a in before.artifacts if a.path != event.artifact.path)
     phase = replace(before, artifacts=tuple(sorted((*others, event.artifact), key=_by_path)))
-    return _with(state, recorded, event.phase, phase)
+    return _with(state, recorded, event.phase, before, phase)
 
 
 def _run_parked(state: ProjectState, event: e.RunParked, recorded: e.Recorded) -> ProjectState:

@@ -74,6 +74,13 @@ class Reachable(Protocol):
         ...
 
 
+def innermost(client: Invoker) -> Invoker:
+    """The provider's own client, which may be able to do more than the wrappers around it."""
+    while (inner := getattr(client, "inner", None)) is not None:
+        client = inner
+    return client
+
+
 class Delivery:
     """A sink that remembers whether anything was handed out."""
 

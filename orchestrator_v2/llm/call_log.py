@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 # At DEBUG these write prompts and headers: telemetry keeps them at WARNING.
-VENDOR_LOGGERS = ("anthropic", "httpx2", "httpcore2")
+VENDOR_LOGGERS = ("anthropic", "botocore", "httpx2", "httpcore2")
 _OWNER_ONLY = 0o600
 
 

@@ -18,12 +18,17 @@ from orchestrator_v2.llm.tokens import NEWER_CLAUDE
 
 
 class ModelRow(msgspec.Struct, frozen=True):
-    """A model as the data file has it; `retires` is a date (YYYY-MM-DD), `tokenizer` a factor on token estimates."""
+    """A model as the data file has it; `retires` is a date (YYYY-MM-DD), `tokenizer` a factor on token estimates.
+
+    `sampling` and `stop` say whether it takes a temperature and stop sequences; `embeds`: it makes vectors, no text.
+    """
 
     window: int | None = None
     max_output: int | None = None
     sampling: bool = False
+    stop: bool = True
     json_schema: bool = True
+    embeds: bool = False
     tokenizer: float = NEWER_CLAUDE
     retires: str = ""
     successor: str = ""
@@ -32,19 +37,26 @@ class ModelRow(msgspec.Struct, frozen=True):
 class Dialect(msgspec.Struct, frozen=True):
     """How a server's OpenAI-compatible wire differs from the common one.
 
-    `max_tokens` is the name of that field. `structured` says how an answer is held to a schema: by `json_schema`, by
-    `json_object` with the schema in words, or in `words` alone. `extra` goes into every body as it stands.
+    `max_tokens` and `seed` are the names of those fields (no seed: empty), `key_header` the header of the key.
+    `structured` says how an answer is held to a schema: by `json_schema`, by `json_object` with the schema in words,
+    or in `words` alone. `needs_finish_reason` and `needs_done`: what a whole stream ends with. `extra` goes into
+    every body as it stands.
     """
 
     max_tokens: str = "max_tokens"
     structured: str = "json_schema"
-    one_system: bool = False
     strict_tools: bool = True
     usage_in_stream: bool = True
     needs_finish_reason: bool = True
-    seed: bool = True
+    needs_done: bool = True
+    seed: str = "seed"
     images: bool = True
+    key_header: str = "Authorization"
     extra: dict[str, Any] = {}
+
+
+# What nearly every compatible server understands: for an unknown model behind somebody's base_url.
+COMMON = Dialect(structured="words", strict_tools=False)
 
 
 class ProviderRow(msgspec.Struct, frozen=True):
@@ -52,7 +64,7 @@ class ProviderRow(msgspec.Struct, frozen=True):
 
     `keys` are the environment variables of its API key, `oauth_keys` those of its OAuth token; `keyless`: it works
     without. `open`: any model name passes. `free`: its calls cost 0. `priced_as` is its name in the price table.
-    `embedding` is its default model for vectors.
+    `embedding` is its default model for vectors. `address` is the form of the base_url that the user must give.
     """
 
     wire: str = ""
@@ -67,6 +79,7 @@ class ProviderRow(msgspec.Struct, frozen=True):
     free: bool = False
     priced_as: str = ""
     embedding: str = ""
+    address: str = ""
     dialect: Dialect = Dialect()
 
 
@@ -112,7 +125,8 @@ def resolve_model(provider: str, name: str, *, now: float, base_url: str = "") -
     passes = bool(base_url) or row.open
     if facts is None and not (passes and wanted):
         valid = [*row.aliases, *(model for model, f in row.models.items() if not is_retired(f, now))]
-        raise UnknownNameError(f"{provider} model", name, valid, f"Use '{row.default}'." if row.default else "")
+        do = f"Use '{row.default}'." if row.default else "Name a model: this provider has no default."
+        raise UnknownNameError(f"{provider} model", name, valid, do)
     if facts is not None and is_retired(facts, now) and not passes:
         raise ConfigError(
             f"The model '{wanted}' is retired since {facts.retires}.",

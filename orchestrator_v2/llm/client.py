@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from orchestrator_v2.core.usage import Usage
-from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Embedder, Invoker, Sink, TokenCounter, no_sink
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Embedder, Invoker, Sink, TokenCounter, innermost, no_sink
 from orchestrator_v2.llm.catalog import ModelInfo
 from orchestrator_v2.llm.errors import unsupported
 from orchestrator_v2.llm.meter import estimate_prompt
@@ -27,7 +27,7 @@ class LLMClient:
 
     def __init__(self, chain: Invoker, provider_client: Invoker, info: ModelInfo) -> None:
         self.chain = chain
-        self._own = provider_client
+        self._own = innermost(provider_client)
         self.info = info
 
     @property
@@ -92,7 +92,9 @@ class LLMClient:
         if not isinstance(self._own, Embedder):
             raise unsupported(f"{self.provider} makes no embeddings.", "Use a provider that does, such as openai.")
         found = await self._own.embed(texts, dimensions=dimensions)
-        cost = price(self.info.price, found.usage)
+        # A chat model's provider may embed with another model, whose price is not this one.
+        own = found.model in ("", self.info.name)
+        cost = price(self.info.price, found.usage) if own else None
         return msgspec.structs.replace(found, usage=msgspec.structs.replace(found.usage, cost=cost))
 
     async def aclose(self) -> None:

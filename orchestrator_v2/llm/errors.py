@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import email.utils
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from orchestrator_v2.core.errors import (
     ProviderUnavailableError,
     QuotaExhaustedError,
     RateLimitedError,
+    RefusalError,
     RequestRejectedError,
     StreamTruncatedError,
 )
@@ -58,6 +60,36 @@ STATUS_OF_TYPE: Mapping[str, int] = {
     "rate_limit_error": 429,
     "api_error": 500,
     "overloaded_error": 529,
+    "server_error": 500,
+    "internal_server_error": 500,
+    "service_unavailable": 503,
+    "invalid_api_key": 401,
+    "model_not_found": 404,
+    "context_length_exceeded": 400,
+    "content_filter": 400,
+    "insufficient_quota": 429,
+    "rate_limit_exceeded": 429,
+    "tokens": 429,
+    "requests": 429,
+    **dict.fromkeys(("1000", "1001", "1002", "1003", "1004"), 401),
+    **dict.fromkeys(("1110", "1111", "1112", "1121", "1220", "1311"), 403),
+    **dict.fromkeys(("1210", "1212", "1213", "1214", "1215", "1261", "1301"), 400),
+    **dict.fromkeys(("1211", "1221", "1222"), 404),
+    **dict.fromkeys(("1113", "1302", "1303", "1304", "1305", "1308", "1309", "1310", "1312"), 429),
+}
+
+# Codes that say more than the status they come with: OpenAI's words, and Zhipu's numbers
+# (https://docs.bigmodel.cn/cn/api/api-code), among them an account without money, one that is locked, and a limit
+# of the day or week under the status of a limit of the minute.
+_BY_CODE: Mapping[str, type[ProviderError]] = {
+    "insufficient_quota": QuotaExhaustedError,
+    "exceeded_current_quota_error": QuotaExhaustedError,
+    "billing_not_active": QuotaExhaustedError,
+    "content_filter": RefusalError,
+    "content_policy_violation": RefusalError,
+    **dict.fromkeys(("1113", "1304", "1308", "1309", "1310"), QuotaExhaustedError),
+    **dict.fromkeys(("1110", "1111", "1112", "1121"), AuthenticationError),
+    "1301": RefusalError,
 }
 
 # An account that is out of money says so under 400, 403 or 429, by code or in words.
@@ -70,12 +102,17 @@ _QUOTA_WORDS = (
     "insufficient balance",
     "billing_hard_limit",
     "usage limits",
+    "spending cap",
+    "credits are depleted",
 )
+# Google refuses a bad key with a 400, and says so by this reason.
+_KEY_WORDS = ("api_key_invalid",)
 _QUOTA_STATUSES = frozenset({400, 403, 429})
 
 _ADVICE: Mapping[type[ProviderError], tuple[str, str]] = {
     RateLimitedError: ("The provider asks for a pause.", "Wait, or lower the parallelism."),
     QuotaExhaustedError: ("The account has no money or quota left.", "Raise the limit at the provider, then resume."),
+    RefusalError: ("The provider's filter refused the request.", "Change the brief."),
     AuthenticationError: ("The provider refused the key.", "Check the key and what it is allowed to do, then resume."),
     RequestRejectedError: ("The provider rejected the request.", "Check the model's name and the base_url."),
     ProviderUnavailableError: ("The provider is not available.", "Resume later."),
@@ -139,12 +176,21 @@ def from_status(
     """
     headers = headers or {}
     text = redact(_body_text(body), secrets)
-    kind = _kind_of(status, text)
+    kind = _kind_by_code(status, body) or _kind_of(status, text)
     error = make_error(kind, f"HTTP {status}: {text}" if text else f"HTTP {status}.", status=status)
-    error.retry_after = retry_after(headers, now)
+    asked = retry_after(headers, now)
+    error.retry_after = _retry_delay(body) if asked is None else asked
     error.unbilled = not in_stream and (status < 500 or status in _UNBILLED_STATUSES) and status // 100 != 2
     error.final = headers.get("x-should-retry", "").strip().lower() == "false"
     return error
+
+
+def from_stream_error(error: object, *, secrets: Iterable[Secret] = ()) -> ProviderError:
+    """The error for an OpenAI-compatible `error` inside a stream; 500 where neither code nor type tells its status."""
+    named = [str(value) for value in _names_in(error)]
+    told = (STATUS_OF_TYPE.get(name) or (int(name) if re.fullmatch("[45][0-9][0-9]", name) else None) for name in named)
+    status = next((found for found in told if found), 500)
+    return from_status(status, {"error": error}, secrets=secrets, in_stream=True)
 
 
 def from_exception(exc: BaseException, *, secrets: Iterable[Secret] = ()) -> ProviderError:
@@ -194,7 +240,22 @@ def _kind_of(status: int, text: str) -> type[ProviderError]:
     lowered = text.lower()
     if status in _QUOTA_STATUSES and any(word in lowered for word in _QUOTA_WORDS):
         return QuotaExhaustedError
+    if status == 400 and any(word in lowered for word in _KEY_WORDS):
+        return AuthenticationError
     return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, ProviderUnavailableError)
+
+
+def _kind_by_code(status: int, body: object) -> type[ProviderError] | None:
+    if status // 100 != 4:
+        return None
+    found = _decoded(body)
+    inner = found.get("error", found) if isinstance(found, dict) else None
+    return next((_BY_CODE[str(name)] for name in _names_in(inner) if str(name) in _BY_CODE), None)
+
+
+def _names_in(error: object) -> list[object]:
+    """An error's code and type, which vendors fill with whatever tells it best."""
+    return [error.get(name) for name in ("code", "type")] if isinstance(error, dict) else []
 
 
 def _exception_kind(exc: BaseException) -> tuple[type[ProviderError], bool]:
@@ -225,14 +286,33 @@ def _describe(exc: BaseException) -> str:
 
 def _body_text(body: object) -> str:
     """The message inside an error body, or the body itself; uncut, as half a key would escape the redactor."""
+    body = _decoded(body)
+    return " ".join(body.split()) if isinstance(body, str) else _message_in(body)
+
+
+def _decoded(body: object) -> object:
+    """The JSON value of a body, out of the list that some gateways put around it; a text that is no JSON as it is."""
     if isinstance(body, bytes):
         body = body.decode("utf-8", "replace")
     if isinstance(body, str):
         try:
             body = msgspec.json.decode(body)
         except (msgspec.DecodeError, ValueError):
-            return " ".join(str(body).split())
-    return _message_in(body)
+            return body
+    return body[0] if isinstance(body, list) and len(body) == 1 else body
+
+
+def _details(body: object) -> list[dict[str, object]]:
+    """Google's list of details, each an object that says one thing more."""
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    details = inner.get("details") if isinstance(inner, dict) else None
+    return [each for each in details if isinstance(each, dict)] if isinstance(details, list) else []
+
+
+def _retry_delay(body: object) -> float | None:
+    """Seconds by Google's `retryDelay`, which is written `34.07s`."""
+    delays = (str(each.get("retryDelay", "")) for each in _details(_decoded(body)))
+    return next((_number(delay[:-1]) for delay in delays if delay.endswith("s")), None)
 
 
 def _message_in(body: object) -> str:
@@ -241,7 +321,9 @@ def _message_in(body: object) -> str:
     inner = body.get("error", body)
     if not isinstance(inner, dict):
         return str(inner)
-    parts = [inner.get("type"), inner.get("code"), inner.get("message") or inner.get("msg")]
+    reasons = [each.get("reason") for each in _details(body)]
+    named = [inner.get("type"), inner.get("code"), inner.get("status"), *reasons]
+    parts = [*named, inner.get("message") or inner.get("msg")]
     details = inner.get("details")
     if isinstance(details, dict):
         parts.append(details.get("error_code"))

@@ -5,6 +5,7 @@ What each part does is in its own file; which provider a run uses is settled by 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from random import Random
@@ -12,17 +13,19 @@ from random import Random
 import msgspec
 
 from orchestrator_v2.core.clock import Clock
-from orchestrator_v2.core.errors import CredentialMissingError, UnknownNameError
+from orchestrator_v2.core.errors import ConfigError, CredentialMissingError, ProviderError, UnknownNameError
 from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.core.secrets import Secret
-from orchestrator_v2.llm.auth import resolve_credential
-from orchestrator_v2.llm.base import Invoker
+from orchestrator_v2.llm.auth import credential_variables, resolve_credential
+from orchestrator_v2.llm.base import Invoker, Reachable, innermost
 from orchestrator_v2.llm.catalog import ModelInfo, ProviderRow, load_catalog, resolve_model
+from orchestrator_v2.llm.circuit import Circuit, CircuitConfig, Health
 from orchestrator_v2.llm.client import LLMClient
-from orchestrator_v2.llm.lane import Lane
+from orchestrator_v2.llm.errors import unsupported
+from orchestrator_v2.llm.lane import Lane, RateLimits
 from orchestrator_v2.llm.ledger import CallLedger, RecordedAnswers
 from orchestrator_v2.llm.meter import Meter
-from orchestrator_v2.llm.origin import check_base_url
+from orchestrator_v2.llm.origin import check_base_url, origin_of
 from orchestrator_v2.llm.pool import ClientPool
 from orchestrator_v2.llm.prices import find_price, parse_price_row
 from orchestrator_v2.llm.provider import Availability, Connection, Provider, Timeouts
@@ -30,12 +33,18 @@ from orchestrator_v2.llm.providers import WIRES, create_provider
 from orchestrator_v2.llm.providers.replay import ReplayClient
 from orchestrator_v2.llm.providers.scripted import Answer, ScriptedCall, ScriptedLLM
 from orchestrator_v2.llm.retry import RetryConfig
+from orchestrator_v2.llm.search.choosing import create_engine
+from orchestrator_v2.llm.search.finding import LiveSearch, RecordedSearch
+from orchestrator_v2.llm.search.types import NATIVE, SearchConfig
 from orchestrator_v2.llm.types import LLMConfig
+from orchestrator_v2.llm.wrappers.circuit import CircuitClient
 from orchestrator_v2.llm.wrappers.fallback import FallbackClient
 from orchestrator_v2.llm.wrappers.logged import CallLog, LoggedClient
 from orchestrator_v2.llm.wrappers.metered import MeteredClient
+from orchestrator_v2.llm.wrappers.rate_limited import RateLimitedClient, always_open
 from orchestrator_v2.llm.wrappers.recorded import RecordedClient
 from orchestrator_v2.llm.wrappers.retrying import RetryingClient
+from orchestrator_v2.llm.wrappers.search_augmented import SearchAugmentedLlm
 from orchestrator_v2.llm.wrappers.second_key import SecondKeyClient
 from orchestrator_v2.llm.wrappers.whole import WholeClient
 
@@ -44,12 +53,25 @@ __all__ = ["Answer", "LLMFactory", "ScriptedCall", "ScriptedLLM"]
 # Another package brings a provider by an entry point of this group: its name, and a callable that makes it.
 ENTRY_POINTS = "orchestrator_v2.providers"
 WHERE = "A further OpenAI-compatible vendor is one row in `orchestrator_v2/llm/vendors/openai_compatible.json`."
+DEFAULT_PROVIDER = LLMConfig("anthropic", "")
+# What a role's entry may set.
+ROLE_PARTS = frozenset({"provider", "model", "base_url"})
+_ASK_SECONDS = 1.0
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """What stands before each sending: the key's limits, the origin's circuit, the longest wait in seconds."""
+
+    limits: RateLimits | None
+    circuit: CircuitConfig | None
+    cap: float
 
 
 class LLMFactory:
     """One for a process or a run; it owns the vendors' clients, so close it.
 
-    `environ` is looked at only to say which providers have a key.
+    `environ` is looked at to say which providers have a key, and for the keys of search engines. `roles` says which
+    model an agent's role uses (`{"qa": {"provider": "openai", "model": "gpt-6-luna"}}`), `default` what the others do.
     """
 
     def __init__(
@@ -61,6 +83,8 @@ class LLMFactory:
         probe: Probe = no_probe,
         pool: ClientPool | None = None,
         timeouts: Timeouts | None = None,
+        roles: Mapping[str, Mapping[str, str]] | None = None,
+        default: LLMConfig = DEFAULT_PROVIDER,
     ) -> None:
         self._clock = clock
         self._random = random
@@ -71,6 +95,10 @@ class LLMFactory:
         self._providers: dict[str, Provider] = {}
         self._wires: dict[str, Provider] = {}
         self._lanes: dict[tuple[str, str, Secret | None], Lane] = {}
+        self._circuits: dict[str, Circuit] = {}
+        self._silent: dict[str, str] = {}
+        self._roles = {role: _role_parts(role, parts) for role, parts in (roles or {}).items()}
+        self._default = default
 
     def register_provider(self, name: str, provider: Provider) -> None:
         """Adds a provider, or puts another in the place of one."""
@@ -95,6 +123,22 @@ class LLMFactory:
             return msgspec.structs.replace(info, price=price)
         return info
 
+    def validate_model(self, provider: str, model: str, *, base_url: str = "") -> ModelInfo:
+        """The model of that name or alias. Raises what `resolve` raises, with the valid names and the nearest one."""
+        return self.resolve(LLMConfig(provider, model, base_url=base_url))
+
+    def get_provider(self, *, agent_type: str = "") -> LLMConfig:
+        """Which model a role uses. Where that is another provider or server than the default's, no key comes along:
+        a key goes nowhere but to the origin that it was given for."""
+        parts = self._roles.get(agent_type, {})
+        default = self._default
+        elsewhere = parts.get("provider", default.provider) != default.provider
+        if elsewhere:
+            return LLMConfig(parts["provider"], parts.get("model", ""), base_url=parts.get("base_url", ""))
+        if parts.get("base_url", default.base_url) != default.base_url:
+            return LLMConfig(default.provider, parts.get("model", default.model), base_url=parts["base_url"])
+        return msgspec.structs.replace(default, model=parts.get("model", default.model))
+
     def create_client(
         self,
         config: LLMConfig,
@@ -105,48 +149,77 @@ class LLMFactory:
         excerpts: bool = True,
         fallbacks: Sequence[LLMConfig] = (),
         prices: Mapping[str, str] | None = None,
+        limits: RateLimits | None = None,
+        circuit: CircuitConfig | None = None,
+        search: SearchConfig | None = None,
     ) -> LLMClient:
-        """whole(retrying(recorded(metered(logged(fallback(provider)))))); what is not asked for is left out.
+        """The stack of docs/decisions/0004 and 0006; what is not asked for is left out.
 
+        `limits` hold for all clients on the key, `circuit` for all on the origin (its first configuration stays).
         Raises what `resolve` raises, `CredentialMissingError` without a key, `MissingExtraError` without a package
-        that its wire needs.
+        that its wire needs, `RequestRejectedError` for a search that the provider does not have.
         """
         configs = (config, *fallbacks)
         infos = [self.resolve(each, prices=prices) for each in configs]
         secrets = [secret for each in configs for secret in (each.credential, each.spare_credential) if secret]
+        retry = retry or RetryConfig()
         meter = Meter(infos)
-        providers = [self._connect(each, info) for each, info in zip(configs, infos, strict=True)]
+        guards = [Guard(limits if each is config else None, circuit, retry.retry_after_cap) for each in configs]
+        providers = [self._connect(*each) for each in zip(configs, infos, guards, strict=True)]
         client = FallbackClient(providers[0], providers[1:]) if fallbacks else providers[0]
         if log is not None:
             client = LoggedClient(client, log, meter, clock=self._clock, secrets=secrets, excerpts=excerpts)
         client = MeteredClient(client, meter)
         if ledger is not None:
             client = RecordedClient(client, ledger, meter, secrets=secrets)
-        client = RetryingClient(
-            client,
-            config=retry or RetryConfig(),
-            clock=self._clock,
-            random=self._random,
-            probe=self._probe,
-            lane=self._lane(config, infos[0]),
-        )
-        chain = WholeClient(client, max_output=infos[0].facts.max_output)
-        return LLMClient(chain, providers[0], infos[0])
+        client = RetryingClient(client, config=retry, clock=self._clock, random=self._random, probe=self._probe)
+        client = WholeClient(client, max_output=infos[0].facts.max_output)
+        if search is not None:
+            client = SearchAugmentedLlm(client, self._search(search, config, ledger, secrets))
+        return LLMClient(client, providers[0], infos[0])
 
     def create_replay(self, config: LLMConfig, ledger: RecordedAnswers) -> Invoker:
         """A client that answers as `config` once did, from `ledger` alone; needs no key and no network."""
         base_url = check_base_url(config.base_url) if config.base_url else ""
         # Priced and placed in time by nobody: a recorded run may use a model that is long retired.
         info = resolve_model(config.provider, config.model, now=0.0, base_url=base_url)
-        return WholeClient(ReplayClient(info.provider, info.name, ledger), max_output=info.facts.max_output)
+        client = WholeClient(ReplayClient(info.provider, info.name, ledger), max_output=info.facts.max_output)
+        return SearchAugmentedLlm(client, RecordedSearch(ledger))
 
     def list_providers(self) -> list[Availability]:
         """Each provider, by name, with what is missing for a call."""
         return [self._availability(name, self._provider(name)) for name in self._names()]
 
+    async def check_reachable(self, name: str) -> Availability:
+        """That provider with whether its server answers within a second; `list_providers` remembers it.
+
+        Asked is which models it has, which costs nothing. A provider that cannot be asked is left as it is.
+        Raises `UnknownNameError` for a provider that is not there.
+        """
+        provider = self._provider(name)
+        known = self._availability(name, provider, silent="")
+        if not known.ready:
+            return known
+        row = load_catalog().get(name, ProviderRow())
+        credential = resolve_credential(name, self._environ)
+        config = LLMConfig(name, row.default or "any", credential.secret if credential else None)
+        self._silent[name] = await self._silence(provider, config)
+        return self._availability(name, provider)
+
+    def health(self) -> list[Health]:
+        """Every origin that a client with a circuit has been made for, as it stands now, by name."""
+        return [self._circuits[origin].health() for origin in sorted(self._circuits)]
+
     async def aclose(self) -> None:
         """Closes the vendors' clients of the running event loop."""
         await self._pool.aclose()
+
+    def needs_key(self, name: str) -> bool:
+        """Whether nothing can be asked of that provider without a key: by its row, else by what it says itself."""
+        row = load_catalog().get(name)
+        if row is None or not row.wire or name in self._providers:
+            return self._provider(name).needs_credential
+        return not row.keyless
 
     def _provider(self, name: str) -> Provider:
         """Registered here, else by its wire in the catalog, else by another package's entry point."""
@@ -168,31 +241,91 @@ class LLMFactory:
         others = (point.name for point in entry_points(group=ENTRY_POINTS))
         return sorted({*self._providers, *listed, *others})
 
-    def _connect(self, config: LLMConfig, info: ModelInfo) -> Invoker:
+    def _connect(self, config: LLMConfig, info: ModelInfo, guard: Guard) -> Invoker:
         provider = self._provider(config.provider)
-        if provider.needs_credential and config.credential is None:
+        if self.needs_key(config.provider) and config.credential is None:
+            variables = " or ".join(credential_variables(config.provider)) or "its key"
             raise CredentialMissingError(
-                f"There is no key for {config.provider}.", "Real mode needs one.", "Give a key, or run simulated."
+                f"There is no key for {config.provider}.", "Nothing can be asked without one.", f"Set {variables}."
             )
-        first = provider.connect(self._connection(config, info))
+        first = self._guarded(provider, config, info, guard)
         if config.spare_credential is None:
             return first
         spare = msgspec.structs.replace(
             config, credential=config.spare_credential, credential_kind="api_key", spare_credential=None
         )
-        return SecondKeyClient(first, provider.connect(self._connection(spare, info)))
+        return SecondKeyClient(first, self._guarded(provider, spare, info, guard))
+
+    def _guarded(self, provider: Provider, config: LLMConfig, info: ModelInfo, guard: Guard) -> Invoker:
+        """rate_limited(circuit(provider)): the circuit is asked last, as it may have opened during the wait."""
+        connection = self._connection(config, info)
+        client, door = provider.connect(connection), always_open
+        if guard.circuit is not None:
+            circuit = self._circuit(info, guard.circuit)
+            client, door = CircuitClient(client, circuit), circuit.check
+        if guard.limits is not None:
+            connection.lane.limits = guard.limits
+        return RateLimitedClient(client, connection.lane, info, cap=guard.cap, door=door)
+
+    def _circuit(self, info: ModelInfo, config: CircuitConfig) -> Circuit:
+        origin = origin_of(info.base_url) if info.base_url else info.provider
+        if origin not in self._circuits:
+            self._circuits[origin] = Circuit(origin, config, self._clock, self._random)
+        return self._circuits[origin]
+
+    def _search(
+        self, search: SearchConfig, config: LLMConfig, ledger: CallLedger | None, secrets: Sequence[Secret]
+    ) -> LiveSearch:
+        if search.engine == NATIVE:
+            raise unsupported(
+                f"The search tool of {config.provider} itself cannot be used here.", "Use ddgs, brave, tavily or auto."
+            )
+        engine = create_engine(search.engine, self._environ) if isinstance(search.engine, str) else search.engine
+        return LiveSearch(
+            engine,
+            mode=search.mode,
+            max_results=search.max_results,
+            clock=self._clock,
+            ledger=ledger,
+            secrets=secrets,
+        )
+
+    async def _silence(self, provider: Provider, config: LLMConfig) -> str:
+        """Why its server cannot be used; empty where it answers, or cannot be asked."""
+        info = self.resolve(config)
+        client = innermost(provider.connect(self._connection(config, info)))
+        if not isinstance(client, Reachable):
+            return ""
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                await client.list_models()
+        except TimeoutError:
+            return f"no answer from {info.base_url} within {_ASK_SECONDS:g} s"
+        except ProviderError as error:
+            return f"no good answer from {info.base_url}: {error.code}"
+        return ""
 
     def _connection(self, config: LLMConfig, info: ModelInfo) -> Connection:
         lane = self._lane(config, info)
         return Connection(config, info, self._pool, self._clock, self._probe, self._timeouts, lane)
 
     def _lane(self, config: LLMConfig, info: ModelInfo) -> Lane:
-        return self._lanes.setdefault((config.provider, info.base_url, config.credential), Lane())
+        return self._lanes.setdefault((config.provider, info.base_url, config.credential), Lane(self._clock))
 
-    def _availability(self, name: str, provider: Provider) -> Availability:
+    def _availability(self, name: str, provider: Provider, *, silent: str | None = None) -> Availability:
         extra = provider.missing_extra()
         credential = resolve_credential(name, self._environ)
         source = credential.source if credential else ""
-        no_key = provider.needs_credential and credential is None
-        missing = f"run: {extra}" if extra else "no key in the environment" if no_key else ""
+        no_key = credential is None and self.needs_key(name)
+        unheard = self._silent.get(name, "") if silent is None else silent
+        missing = f"run: {extra}" if extra else "no key in the environment" if no_key else unheard
         return Availability(name, not missing, missing, source)
+
+
+def _role_parts(role: str, parts: Mapping[str, str]) -> dict[str, str]:
+    unknown = sorted(set(parts) - ROLE_PARTS)
+    if unknown:
+        raise ConfigError(
+            f"The role '{role}' sets '{unknown[0]}'.", "Its model is set by other words.", f"Use {sorted(ROLE_PARTS)}."
+        )
+    return dict(parts)

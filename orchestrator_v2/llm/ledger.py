@@ -5,7 +5,7 @@ The rows are kept by `persistence/model_calls.py`; its in-memory twin is `persis
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -50,6 +50,7 @@ class RecordedAnswers(Protocol):
         ...
 
 
+@runtime_checkable
 class CallLedger(RecordedAnswers, Protocol):
     """The calls of one run; the run and its claim are bound in when the ledger is opened."""
 

@@ -5,12 +5,19 @@ Rows are written by `wrappers/recorded.py`, the check before sending is `wrapper
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from orchestrator_v2.core.errors import PromptTooLargeError
+from orchestrator_v2.core.errors import (
+    AuthenticationError,
+    BadGatewayError,
+    PromptTooLargeError,
+    ProviderError,
+    RequestRejectedError,
+)
 from orchestrator_v2.core.usage import Usage
+from orchestrator_v2.llm.base import Invoker, TokenCounter, innermost
 from orchestrator_v2.llm.catalog import ModelInfo
 from orchestrator_v2.llm.prices import price, worst_case
 from orchestrator_v2.llm.tokens import estimate_tokens
@@ -19,6 +26,12 @@ from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 # Tokens beside the text: roles, separators, the provider's own instructions for structured answers.
 _OVERHEAD_PER_CALL = 400
 _OVERHEAD_PER_MESSAGE = 12
+# What a provider tells its model about tools: Anthropic's page on tool use names up to 700 tokens.
+_OVERHEAD_OF_TOOLS = 800
+# The most that a picture is scaled down to: 4,784 tokens, by Anthropic's page on vision (2026).
+IMAGE_TOKENS = 5_000
+# So near to the window, as a share of it, an estimate is not believed where the provider can count.
+_NEAR = 0.2
 # More tokens than this for each byte sent, or over the cap asked for, is no honest count.
 _ABSURD_INPUT_SLACK = 20_000
 _ABSURD_OUTPUT_SLACK = 1_000
@@ -30,13 +43,11 @@ class Meter:
     def __init__(self, models: Sequence[ModelInfo]) -> None:
         self._models = tuple(models)
         self._by_name: Mapping[tuple[str, str], ModelInfo] = {(m.provider, m.name): m for m in models}
+        # The request that was counted last: it passes here again on its way down, and with each retry.
+        self._counted: tuple[Sequence[Message], InvokeOptions, int] | None = None
 
     def reserve(self, messages: Sequence[Message], options: InvokeOptions) -> int | None:
-        """The worst case in nano-dollars: each model tried and each charged; None when a price is unknown.
-
-        Raises what `check_window` raises: a call that cannot be sent has no worst case.
-        """
-        self.check_window(messages, options)
+        """The worst case in nano-dollars: each model tried and each charged; None when a price is unknown."""
         total = 0
         for info in self._models:
             cost = worst_case(info.price, estimate_prompt(info, messages, options), capped(info, options).max_tokens)
@@ -45,22 +56,41 @@ class Meter:
             total += cost
         return total
 
-    def check_window(self, messages: Sequence[Message], options: InvokeOptions) -> None:
-        """Raises `PromptTooLargeError` when prompt and answer do not fit the first model's window."""
+    async def check_window(self, messages: Sequence[Message], options: InvokeOptions, sender: Invoker) -> None:
+        """Raises `PromptTooLargeError` when prompt and answer do not fit the first model's window.
+
+        The estimate decides; within 20 % of the window the provider behind `sender` is asked, where it can count.
+        Raises what the counting raises, where sending the call would not fare better.
+        """
         info = self._models[0]
-        if info.facts.window is None:
+        window = info.facts.window
+        if window is None:
             return
-        needed = estimate_prompt(info, messages, options) + capped(info, options).max_tokens
-        over_by = needed - info.facts.window
-        if over_by > 0:
-            error = PromptTooLargeError(
-                f"The prompt does not fit the model '{info.name}'.",
-                f"Prompt and answer take about {needed} tokens, {over_by} more than its window of {info.facts.window}.",
-                "Shorten the prompt, or use a model with a larger window.",
-                over_by=over_by,
-            )
+        answer = capped(info, options).max_tokens
+        needed = estimate_prompt(info, messages, options) + answer
+        if abs(needed - window) <= _NEAR * window:
+            counted = await self._count(messages, options, sender)
+            needed = needed if counted is None else counted + answer
+        if needed > window:
+            raise _too_large(info, needed, window)
+
+    async def _count(self, messages: Sequence[Message], options: InvokeOptions, sender: Invoker) -> int | None:
+        """Tokens of the prompt by the provider's own count; None where it has none."""
+        counter = innermost(sender)
+        if not isinstance(counter, TokenCounter):
+            return None
+        known = self._counted
+        if known is not None and known[0] is messages and known[1] is options:
+            return known[2]
+        try:
+            count = await counter.count_tokens(messages, options)
+        except (RequestRejectedError, BadGatewayError, AuthenticationError):
+            return None  # A compatible server without this endpoint; what is wrong with the call, the call will say.
+        except ProviderError as error:
             error.unbilled = True
-            raise error
+            raise
+        self._counted = (messages, options, count)
+        return count
 
     def settle(self, completion: Completion, messages: Sequence[Message], options: InvokeOptions) -> Completion:
         """`completion` with its cost; a missing, negative or absurd usage is charged as its reservation, and noted."""
@@ -96,25 +126,52 @@ def capped(info: ModelInfo, options: InvokeOptions) -> InvokeOptions:
 
 
 def estimate_prompt(info: ModelInfo, messages: Sequence[Message], options: InvokeOptions) -> int:
-    """Tokens of the whole request, as an upper guess."""
+    """Tokens of the whole request, as an upper guess: texts, tools and their results, images."""
     factor = info.facts.tokenizer
-    total = _OVERHEAD_PER_CALL + estimate_tokens(options.system_prompt, tokenizer=factor)
+    overhead = _OVERHEAD_PER_CALL + len(messages) * _OVERHEAD_PER_MESSAGE + _OVERHEAD_OF_TOOLS * bool(options.tools)
+    texts = sum(estimate_tokens(text, tokenizer=factor) for text in _texts(messages, options))
+    return overhead + texts + IMAGE_TOKENS * _images(messages, options)
+
+
+def _texts(messages: Sequence[Message], options: InvokeOptions) -> Iterator[str]:
+    """Everything of a request that is read as text."""
+    yield options.system_prompt
     if options.response_schema is not None:
-        total += estimate_tokens(msgspec.json.encode(options.response_schema).decode(), tokenizer=factor)
-    return total + sum(
-        estimate_tokens(message.content, tokenizer=factor) + _OVERHEAD_PER_MESSAGE for message in messages
-    )
+        yield msgspec.json.encode(options.response_schema).decode()
+    if options.tools:
+        yield msgspec.json.encode(options.tools).decode()
+    for message in messages:
+        yield message.content
+        yield from (result.content for result in message.tool_results)
+        if message.tool_calls:
+            yield msgspec.json.encode(message.tool_calls).decode()
+
+
+def _images(messages: Sequence[Message], options: InvokeOptions) -> int:
+    return len(options.images) + sum(len(message.images) for message in messages)
 
 
 def _flaw(completion: Completion, messages: Sequence[Message], options: InvokeOptions) -> str:
+    if completion.provenance.kind == "simulated":
+        return ""
     usage = completion.usage
     counts = (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
     if min(counts) < 0:
         return "negative"
-    if usage.input_tokens == 0 or (usage.output_tokens == 0 and completion.text):
+    if usage.input_tokens == 0 or (usage.output_tokens == 0 and (completion.text or completion.tool_calls)):
         return "missing"
-    schema = msgspec.json.encode(options.response_schema) if options.response_schema else b""
-    sent = sum(len(m.content) for m in messages) * 4 + len(options.system_prompt) * 4 + len(schema)
+    sent = 4 * sum(map(len, _texts(messages, options))) + IMAGE_TOKENS * _images(messages, options)
     too_much = usage.input_tokens > sent + _ABSURD_INPUT_SLACK
     too_long = usage.output_tokens > options.max_tokens + _ABSURD_OUTPUT_SLACK
     return "absurd" if too_much or too_long else ""
+
+
+def _too_large(info: ModelInfo, needed: int, window: int) -> PromptTooLargeError:
+    error = PromptTooLargeError(
+        f"The prompt does not fit the model '{info.name}'.",
+        f"Prompt and answer take about {needed} tokens, {needed - window} more than its window of {window}.",
+        "Shorten the prompt, or use a model with a larger window.",
+        over_by=needed - window,
+    )
+    error.unbilled = True
+    return error

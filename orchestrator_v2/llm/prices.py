@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from importlib import resources
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from orchestrator_v2.core.errors import ConfigError
 from orchestrator_v2.core.usage import NANO, Usage
+from orchestrator_v2.llm.origin import is_loopback
 
 _MILLION = 1_000_000
 
@@ -78,24 +80,30 @@ def parse_price_row(text: str) -> PriceRow | None:
 
 
 def find_price(provider: str, model: str, *, base_url: str = "", now: float) -> PriceRow | None:
-    """The price of a model at `now` (epoch seconds): the pinned one, else the table's; None if it is unknown."""
-    return _pinned().get(provider, {}).get(model) or table_price(provider, model, base_url=base_url, now=now)
+    """The price of a model at `now` (epoch seconds): the pinned one, else the table's; None if it is unknown.
+
+    Behind somebody's `base_url` that server's own price comes first, where the table knows the server.
+    """
+    pinned = _pinned().get(provider, {}).get(model)
+    if pinned is not None and (not base_url or is_loopback(urlsplit(base_url).hostname or "")):
+        return pinned
+    return table_price(provider, model, base_url=base_url, now=now) or pinned
 
 
 def table_price(provider: str, model: str, *, base_url: str = "", now: float) -> PriceRow | None:
     """The price by the offline table of `genai-prices`, which takes longer to load than a request to send.
 
-    A model that the provider's own list lacks is looked up by the server's address. None when unknown.
+    A `base_url` that the table knows counts before the provider's name. None when unknown.
     """
     found = _in_table(provider, model, base_url)
     moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
-    return None if found is None else _row_of(found.get_prices(moment))
+    return None if found is None else _row_of(found.get_prices(moment), embeds=_embeds(found))
 
 
 def lasting_price(provider: str, model: str) -> PriceRow | None:
     """The table's price where it is the same at all times: what may be pinned. None for the others."""
     found = _in_table(provider, model, "")
-    return None if found is None or isinstance(found.prices, list) else _row_of(found.prices)
+    return None if found is None or isinstance(found.prices, list) else _row_of(found.prices, embeds=_embeds(found))
 
 
 @functools.cache
@@ -110,7 +118,7 @@ def _in_table(provider: str, model: str, base_url: str) -> Any:
     except ImportError:
         return None
     snapshot = data_snapshot.get_snapshot()
-    for provider_id, url in ((provider, None), (None, base_url or None)):
+    for provider_id, url in ((None, base_url or None), (_name_in_table(provider), None)):
         if provider_id is None and url is None:
             continue
         try:
@@ -120,13 +128,35 @@ def _in_table(provider: str, model: str, base_url: str) -> Any:
     return None
 
 
-def _row_of(prices: Any) -> PriceRow | None:
-    if getattr(prices, "input_mtok", None) is None or getattr(prices, "output_mtok", None) is None:
+class _NamedRow(msgspec.Struct):
+    priced_as: str = ""
+
+
+@functools.cache
+def _names_in_table() -> Mapping[str, str]:
+    """From the vendors' rows alone: the catalog stands above this file."""
+    files = (file for file in resources.files("orchestrator_v2.llm.vendors").iterdir() if file.name.endswith(".json"))
+    rows = (msgspec.json.decode(file.read_bytes(), type=dict[str, _NamedRow]) for file in files)
+    return {name: row.priced_as for each in rows for name, row in each.items() if row.priced_as}
+
+
+def _name_in_table(provider: str) -> str:
+    return _names_in_table().get(provider, provider)
+
+
+def _embeds(found: Any) -> bool:
+    """The table says it by the name only."""
+    return "embed" in found.id
+
+
+def _row_of(prices: Any, *, embeds: bool) -> PriceRow | None:
+    """None without a price for both ways; only vectors have no output to be priced."""
+    if getattr(prices, "input_mtok", None) is None or (prices.output_mtok is None and not embeds):
         return None
     cache_read, cache_write = getattr(prices, "cache_read_mtok", None), getattr(prices, "cache_write_mtok", None)
     return PriceRow(
         input=_tiers(prices.input_mtok),
-        output=_tiers(prices.output_mtok),
+        output=() if prices.output_mtok is None else _tiers(prices.output_mtok),
         cache_read=None if cache_read is None else _tiers(cache_read),
         cache_write=None if cache_write is None else _tiers(cache_write),
     )

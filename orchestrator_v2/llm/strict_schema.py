@@ -50,7 +50,7 @@ def _take_kind(rest: Schema, strict: Schema) -> str | None:
     if chosen is not None:
         strict[chosen[0]] = [strict_schema(each) for each in chosen[1]]
     elif not fixed:
-        if kind is None:
+        if not isinstance(kind, str):
             raise ValueError("A schema must have a type, anyOf, oneOf or allOf, or plain values in const or enum.")
         strict["type"] = kind
     return None if fixed else kind

@@ -20,12 +20,14 @@ from orchestrator_v2.llm.provider import Timeouts
 BODY_CAP = 4 * 1024 * 1024
 # The envelope of a stream is some thirty times its text; the text itself is capped where it is put together.
 STREAM_CAP = 64 * 1024 * 1024
+_STREAMS = ("text/event-stream", "application/vnd.amazon.eventstream")
 _WINDOW = 64 * 1024
 
 
 def create_http_client(base_url: str, timeouts: Timeouts, probe: Probe) -> httpx2.AsyncClient:
     """A client that follows no redirect, reads no environment, and talks to the origin of `base_url` only."""
-    limits = httpx2.Limits(max_connections=100, max_keepalive_connections=16)
+    # The pool looks at each idle connection for each request; a run's parallel calls find theirs again among four.
+    limits = httpx2.Limits(max_connections=100, max_keepalive_connections=4)
     inner = httpx2.AsyncHTTPTransport(trust_env=False, limits=limits)
     return httpx2.AsyncClient(
         base_url=base_url,
@@ -50,7 +52,7 @@ class _BoundTransport(httpx2.AsyncBaseTransport):
         request.extensions = {**request.extensions, "trace": self._trace}
         response = await self._inner.handle_async_request(request)
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
-        streamed = response.headers.get("content-type", "").startswith("text/event-stream")
+        streamed = response.headers.get("content-type", "").startswith(_STREAMS)
         stream = _CappedStream(response.stream, _inflater(encoding), STREAM_CAP if streamed else BODY_CAP)
         dropped = (b"content-encoding", b"content-length")
         headers = [(name, value) for name, value in response.headers.raw if name.lower() not in dropped]

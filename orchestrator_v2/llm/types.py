@@ -29,12 +29,16 @@ class ToolSpec(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
 
 
-class ToolCall(msgspec.Struct, frozen=True):
-    """A model's wish that a tool be called; `arguments` are plain JSON values and not to be trusted."""
+class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model's wish that a tool be called; `arguments` are plain JSON values and not to be trusted.
+
+    `signature` is the provider's own mark on the call; some want it back, unread, with the call's result.
+    """
 
     id: str
     name: str
     arguments: dict[str, Any]
+    signature: str = ""
 
 
 class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):

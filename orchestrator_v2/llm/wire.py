@@ -1,12 +1,13 @@
-"""One streamed request: JSON goes out, server-sent events come back, anything else is one of this project's errors.
+"""One request: JSON goes out; server-sent events or one object come back, all else is one of this project's errors.
 
 What the JSON and the events mean is each provider's file; caps, redirects and the bound origin are `transport.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -19,6 +20,8 @@ from orchestrator_v2.llm.types import Completion
 
 # Enough of an error's body to name the reason.
 _ERROR_BODY = 64 * 1024
+_DRAIN_SECONDS = 1.0
+EVENT_STREAM = "text/event-stream"
 
 
 class Wire:
@@ -30,8 +33,10 @@ class Wire:
         self._secrets = tuple(secrets)
 
     @asynccontextmanager
-    async def stream(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[Any]:
-        """The response (httpx2) to a POST, still to be read with `aiter_raw`; it is a stream of events for sure.
+    async def stream(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, kind: str = EVENT_STREAM
+    ) -> AsyncIterator[Any]:
+        """The response (httpx2) to a POST, still to be read with `aiter_raw`; it is a stream of that kind for sure.
 
         Raises the `ProviderError` of any other status and content, of the transport's faults, and, around the
         reading too, of whatever four libraries below let through.
@@ -42,7 +47,7 @@ class Wire:
             response = await http.send(request, stream=True)
             try:
                 self._connection.lane.learn(response.headers)
-                await self._check(response)
+                await self._check(response, kind)
                 yield response
             finally:
                 await response.aclose()
@@ -51,17 +56,43 @@ class Wire:
         except Exception as exc:  # noqa: BLE001 - named by class in `errors.py`, where each has its meaning
             raise from_exception(exc, secrets=self._secrets) from None
 
-    async def _check(self, response: Any) -> None:
-        is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
+    async def fetch(
+        self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The JSON object that answers a request without a stream, within `Timeouts.total`. Raises `ProviderError`."""
+        content = None if body is None else msgspec.json.encode(body)
+        try:
+            async with asyncio.timeout(self._connection.timeouts.total):
+                http = self._http()
+                request = http.build_request(method, path, content=content, headers=dict(headers))
+                response = await http.send(request)
+                self._connection.lane.learn(response.headers)
+        except ProviderError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - named by class in `errors.py`, where each has its meaning
+            raise from_exception(exc, secrets=self._secrets) from None
+        if response.status_code != 200:
+            raise self._error(response, response.content)
+        try:
+            return msgspec.json.decode(response.content, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            why = self._error(response, response.content[:_ERROR_BODY] or b"an empty body").why
+            raise make_error(BadGatewayError, why, status=200) from None
+
+    async def _check(self, response: Any, kind: str) -> None:
+        is_stream = response.headers.get("content-type", "").lower().startswith(kind)
         if response.status_code == 200 and is_stream:
             return
         text = await _head(response.aiter_raw())
-        now = self._connection.clock.now()
-        error = from_status(response.status_code, text, response.headers, secrets=self._secrets, now=now)
+        error = self._error(response, text)
         if response.status_code != 200:
             raise error
         why = error.why if text else from_status(200, b"an empty body").why
         raise make_error(BadGatewayError, why, status=200)
+
+    def _error(self, response: Any, text: bytes) -> ProviderError:
+        now = self._connection.clock.now()
+        return from_status(response.status_code, text, response.headers, secrets=self._secrets, now=now)
 
     def _http(self) -> Any:
         from orchestrator_v2.llm.transport import create_http_client
@@ -82,6 +113,16 @@ def said_by(completion: Completion, connection: Connection, started: float) -> C
 
     made_by = Provenance("real", connection.info.provider, connection.info.name)
     return msgspec.structs.replace(completion, provenance=made_by, latency=connection.clock.monotonic() - started)
+
+
+async def drain(chunks: AsyncIterator[bytes]) -> None:
+    """Reads what follows a whole answer, only so that its connection can be used again."""
+    import httpx2
+
+    with suppress(httpx2.HTTPError, ProviderError, TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for _ in chunks:
+                pass
 
 
 async def _head(chunks: AsyncIterator[bytes]) -> bytes:

@@ -6,13 +6,14 @@ Which database it is stands behind `Backend`: `sqlite_writer.py` and `postgres_w
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from orchestrator_v2.core.errors import StoreUnavailableError
 from orchestrator_v2.persistence.batch import Outcome, Session, Unit
+from orchestrator_v2.persistence.bell import Bell
 
 # A bound on how long one transaction keeps other processes waiting.
 LARGEST_BATCH = 1000
@@ -50,10 +51,21 @@ class _Ticket(NamedTuple):
     future: asyncio.Future[Any]
 
 
+class _Settled(NamedTuple):
+    future: asyncio.Future[Any]
+    value: Any
+    problem: Exception | None
+
+
 class GroupCommit:
+    """Belongs to the event loop in which it was made; units may come from others, a little slower."""
+
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._queue: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._queue: deque[_Ticket] = deque()
+        self._work = Bell()
+        self._settled: deque[_Settled] = deque()
+        self._done = Bell()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="journal-writer", daemon=True)
         self._loop = asyncio.get_running_loop()
@@ -61,8 +73,13 @@ class GroupCommit:
 
     async def start(self) -> None:
         """Opens the database in the writer thread; raises what that raises."""
+        self._loop.add_reader(self._done.listening, self._acknowledge)
         self._thread.start()
-        await self._opened
+        try:
+            await self._opened
+        except Exception:
+            await self.close()
+            raise
 
     def submit(self, unit: Unit) -> asyncio.Future[Any]:
         """Queues a unit; the future is done after its commit. Giving up the wait does not take the unit back."""
@@ -72,7 +89,13 @@ class GroupCommit:
             )
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        self._queue.put(_Ticket(unit, loop, future))
+        self._queue.append(_Ticket(unit, loop, future))
+        if loop is not self._loop:
+            self._work.ring()
+        elif len(self._queue) == 1:
+            # At the end of the loop's pass, so that all that is ready in it is one group. Behind another unit there
+            # is no need: its ring is on the way, or the writer is awake and looks again when it has committed.
+            loop.call_soon(self._work.ring)
         return future
 
     async def close(self) -> None:
@@ -80,28 +103,28 @@ class GroupCommit:
         if self._closed:
             return
         self._closed = True
-        self._queue.put(None)
+        self._work.ring()
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        self._loop.remove_reader(self._done.listening)
+        _settle(self._settled)
+        self._work.close()
+        self._done.close()
 
     def _serve(self) -> None:
         try:
             self._backend.open()
         except Exception as error:  # noqa: BLE001 - handed to the one who opens
-            _post(self._loop, [(self._opened, None, self._backend.failure(error))])
+            self._post(self._loop, [_Settled(self._opened, None, self._backend.failure(error))])
             return
-        _post(self._loop, [(self._opened, None, None)])
-        while batch := self._next_batch():
-            self._commit(batch)
+        self._post(self._loop, [_Settled(self._opened, None, None)])
+        while self._queue or not self._closed:
+            self._work.hear()
+            while self._queue:
+                self._commit(self._next_batch())
         self._backend.close()
 
     def _next_batch(self) -> list[_Ticket]:
-        first = self._queue.get()
-        batch = [first]
-        while first is not None and len(batch) < LARGEST_BATCH and not self._queue.empty():
-            batch.append(self._queue.get())
-        if None in batch and len(batch) > 1:
-            self._queue.put(None)
-        return [ticket for ticket in batch if ticket is not None]
+        return [self._queue.popleft() for _ in range(min(len(self._queue), LARGEST_BATCH))]
 
     def _commit(self, batch: list[_Ticket]) -> None:
         try:
@@ -111,24 +134,29 @@ class GroupCommit:
             outcomes = [(None, failure)] * len(batch)
         by_loop: dict[asyncio.AbstractEventLoop, list[_Settled]] = {}
         for ticket, (value, problem) in zip(batch, outcomes, strict=True):
-            by_loop.setdefault(ticket.loop, []).append((ticket.future, value, problem))
+            by_loop.setdefault(ticket.loop, []).append(_Settled(ticket.future, value, problem))
         for loop, settled in by_loop.items():
-            _post(loop, settled)
+            self._post(loop, settled)
+
+    def _post(self, loop: asyncio.AbstractEventLoop, settled: list[_Settled]) -> None:
+        if loop is self._loop:
+            self._settled.extend(settled)
+            self._done.ring()
+            return
+        try:
+            loop.call_soon_threadsafe(_settle, deque(settled))
+        except RuntimeError:
+            # The loop was closed while its callers waited: there is nobody left to tell.
+            return
+
+    def _acknowledge(self) -> None:
+        self._done.hear()
+        _settle(self._settled)
 
 
-_Settled = tuple["asyncio.Future[Any]", Any, Exception | None]
-
-
-def _post(loop: asyncio.AbstractEventLoop, settled: list[_Settled]) -> None:
-    try:
-        loop.call_soon_threadsafe(_settle, settled)
-    except RuntimeError:
-        # The loop was closed while its callers waited: there is nobody left to tell.
-        return
-
-
-def _settle(settled: list[_Settled]) -> None:
-    for future, value, problem in settled:
+def _settle(settled: deque[_Settled]) -> None:
+    while settled:
+        future, value, problem = settled.popleft()
         if future.done():
             continue
         if problem is None:

@@ -8,17 +8,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import psycopg
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 
 from orchestrator_v2.persistence.batch import Row
-from orchestrator_v2.persistence.statements import in_postgres
+from orchestrator_v2.persistence.postgres_rows import INSERT_EVENTS, event_arrays
+from orchestrator_v2.persistence.statements import INSERT_EVENT, in_postgres
 
-# The transaction's own number comes with the lock, so that a lost commit can be looked up afterwards.
-_HEADS = (
-    "SELECT run_no, epoch, spent, unpriced, COALESCE((SELECT MAX(id) FROM events"
-    " WHERE id > run_no::bigint << 32 AND id < (run_no::bigint + 1) << 32), run_no::bigint << 32),"
-    " pg_current_xact_id()::text FROM runs WHERE run_no IN ({}) ORDER BY run_no FOR NO KEY UPDATE"
+# What every transaction of appends does is prepared once, planned once, and goes through libpq itself: psycopg's
+# cursors cost the client more than the server's work does. The transaction's own number comes with the lock, so that
+# a lost commit can be looked up afterwards.
+_PREPARE = (
+    "SET plan_cache_mode = force_generic_plan",
+    "PREPARE heads (bigint[]) AS SELECT run_no, epoch, spent, unpriced, COALESCE((SELECT id FROM events"
+    " WHERE id > run_no << 32 AND id < (run_no + 1) << 32 ORDER BY id DESC LIMIT 1), run_no << 32),"
+    " pg_current_xact_id()::text FROM runs WHERE run_no = ANY ($1) ORDER BY run_no FOR NO KEY UPDATE",
 )
 _TRANSACTION = "SELECT pg_current_xact_id()::text"
+_EVENTS = b"insert_events"
+_BINARY = (1, 1, 1, 1)
 
 
 class PostgresSession:
@@ -34,60 +42,81 @@ class PostgresSession:
         self.connection = connection
         self._translated: dict[str, str] = {}
         self.transaction = ""
-        self._begin = ""
+        self._begin = b""
+        self._is_prepared = False
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         return self._execute(statement, values).fetchall()
 
     def change(self, statement: str, values: Sequence[object] = ()) -> int:
-        return self._execute(statement, values).rowcount
+        if values:
+            return self._execute(statement, values).rowcount
+        # Among these are savepoints: a psycopg that sees a rollback drops all prepared statements, `heads` among them.
+        self._begin_now()
+        return int(self._send(statement.encode()).command_tuples or 0)
 
     def many(self, statement: str, rows: Sequence[Row]) -> None:
-        if len(rows) == 1:
+        if statement == INSERT_EVENT:
+            self._insert_events(rows)
+        elif len(rows) == 1:
             self._execute(statement, rows[0])
-            return
-        self._begin_now()
-        with self.connection.cursor() as cursor:
-            cursor.executemany(self._in_postgres(statement), rows)
+        else:
+            self._begin_now()
+            with self.connection.cursor() as cursor:
+                cursor.executemany(self._in_postgres(statement), rows)
 
     def begin(self) -> None:
         # Sent together with the first statement: a round trip costs more than either.
         self.transaction = ""
-        self._begin = "BEGIN; "
+        self._begin = b"BEGIN; "
 
     def commit(self) -> None:
-        done = self.connection.execute("COMMIT").statusmessage
-        if done != "COMMIT":
+        done = self._send(b"COMMIT").command_status
+        if done != b"COMMIT":
             # The server answers ROLLBACK, without an error, where a statement before had failed.
-            raise psycopg.errors.InFailedSqlTransaction(f"the server answered {done} to COMMIT")
+            raise psycopg.errors.InFailedSqlTransaction(f"the server answered {done!r} to COMMIT")
 
     def rollback(self) -> None:
-        self._begin = ""
-        self.connection.execute("ROLLBACK")
+        self._begin = b""
+        self._send(b"ROLLBACK")
 
     def close(self) -> None:
         self.connection.close()
 
     def heads(self, run_nos: Sequence[int]) -> list[Row]:
-        found = self._first(_HEADS.format(", ".join(map(str, run_nos)))) if run_nos else []
-        if found:
-            self.transaction = found[0][5]
-        elif not self.transaction:
-            self.transaction = self._first(_TRANSACTION)[0][0]
+        found = self._lock(run_nos) if run_nos else []
+        if not found and not self.transaction:
+            self.transaction = self.rows(_TRANSACTION)[0][0]
         return found
 
-    def _first(self, query: str) -> list[Row]:
-        begin, self._begin = self._begin, ""
+    def _lock(self, run_nos: Sequence[int]) -> list[Row]:
+        self._prepare()
+        begin, self._begin = self._begin, b""
         # Whole numbers of our own are the only thing in this text that is not a constant.
-        cursor = self.connection.execute(begin + query, prepare=False)
-        while cursor.nextset():
-            pass
-        return cursor.fetchall()
+        answer = self._send(begin + b"EXECUTE heads ('{%s}')" % ",".join(map(str, run_nos)).encode())
+        found = []
+        for row in range(answer.ntuples):
+            *numbers, transaction = (answer.get_value(row, column) or b"" for column in range(answer.nfields))
+            self.transaction = transaction.decode()
+            found.append(tuple(map(int, numbers)))
+        return found
+
+    def _insert_events(self, rows: Sequence[Row]) -> None:
+        self._prepare()
+        self._begin_now()
+        _checked(self.connection.pgconn.exec_prepared(_EVENTS, event_arrays(rows), _BINARY))
+
+    def _prepare(self) -> None:
+        if not self._is_prepared:
+            for statement in _PREPARE:
+                self._send(statement.encode())
+            _checked(self.connection.pgconn.prepare(_EVENTS, INSERT_EVENTS))
+            self._is_prepared = True
 
     def _begin_now(self) -> None:
         if self._begin:
-            self._begin = ""
-            self.connection.execute("BEGIN")
+            self._begin = b""
+            self._send(b"BEGIN")
 
     def _execute(self, statement: str, values: Sequence[object]) -> psycopg.Cursor[Row]:
         self._begin_now()
@@ -99,3 +128,15 @@ class PostgresSession:
             # Only the constants of `statements.py` and `schema.py` come here; values travel beside them.
             translated = self._translated[statement] = in_postgres(statement)
         return translated
+
+    def _send(self, query: bytes) -> PGresult:
+        return _checked(self.connection.pgconn.exec_(query))
+
+
+def _checked(answer: PGresult) -> PGresult:
+    """The server's answer; raises the psycopg error for one that is no success."""
+    if answer.status in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+        return answer
+    error = psycopg.errors.error_from_result(answer)
+    # Without a state these are libpq's own words: the server did not answer.
+    raise error if error.sqlstate else psycopg.OperationalError(str(error))

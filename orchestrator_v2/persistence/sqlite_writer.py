@@ -19,6 +19,9 @@ from orchestrator_v2.persistence.sqlite_failures import sqlite_failure
 # Seconds that a process waits for another one's transaction; those take milliseconds.
 LOCK_WAIT = 10.0
 SWITCH_PAUSE = 0.02
+# An append of a few thousand characters dirties about three pages, whatever their size: with pages of 4,096 bytes,
+# SQLite's own choice, that is 21 KB on its way to the disk for a result of 2 KB, with these 14 KB.
+PAGE_BYTES = 2048
 
 _HEAD = (
     "SELECT run_no, epoch, spent, unpriced, COALESCE((SELECT MAX(id) FROM events"
@@ -86,6 +89,7 @@ class SqliteBackend:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = self._connect()
         try:
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # only a new file takes it
             self._use_write_ahead_log(connection)
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute("PRAGMA foreign_keys = ON")
@@ -106,9 +110,10 @@ class SqliteBackend:
         return outcomes
 
     def close(self) -> None:
-        self._session.close()
+        # What is closed last folds the write-ahead log into the file, and one that only reads cannot.
         if self._watcher is not None:
             self._watcher.close()
+        self._session.close()
 
     def reader(self) -> SqliteSession:
         return SqliteSession(self._connect(read_only=True))

@@ -5,51 +5,33 @@ The server that applies these is `fake_anthropic.py`.
 
 from __future__ import annotations
 
-import json
+import base64
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
-import msgspec
+from orchestrator_v2.testing.fake_server import Seen
+
+__all__ = ["Seen", "broken_rules"]
 
 PRESENT_VERSION = "2026-10-21"
 OLDER_VERSION = "2023-06-01"
 OAUTH_BETA = "oauth-2025-04-20"
 KNOWN_VERSIONS = (PRESENT_VERSION, OLDER_VERSION)
 _SAMPLING = ("temperature", "top_p", "top_k")
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """A request as it arrived; header names are in lower case."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    raw: bytes
-
-    @property
-    def body(self) -> dict[str, Any]:
-        try:
-            found = json.loads(self.raw or b"{}")
-        except ValueError:
-            return {}
-        return found if isinstance(found, dict) else {}
-
-    @property
-    def key(self) -> str:
-        """The credential that was sent."""
-        return self.headers.get("authorization", "").removeprefix("Bearer ")
-
-    @property
-    def prompt(self) -> str:
-        """All the text of the request: system prompt and turns."""
-        texts = [_text(self.body.get("system", ""))]
-        texts += [_text(turn.get("content", "")) for turn in self.body.get("messages", [])]
-        return "\n\n".join(texts)
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_NOT_COUNTED = ("max_tokens", "stream", "stop_sequences", "temperature")
 
 
 def broken_rules(seen: Seen) -> list[str]:
     """A sentence for each rule that the request breaks."""
-    return [sentence for sentence, holds in RULES if not holds(seen)]
+    return [sentence for sentence, holds in rules_of(seen) if not holds(seen)]
+
+
+def rules_of(seen: Seen) -> tuple[Rule, ...]:
+    """The rules of the endpoint that was asked; those of `POST /v1/messages` for all that is unknown."""
+    endpoint = (seen.method, seen.path.partition("?")[0].rpartition("/v1/")[2])
+    return _BY_ENDPOINT.get(endpoint, RULES)
 
 
 def _positive_max_tokens(seen: Seen) -> bool:
@@ -85,22 +67,79 @@ def _few_cache_marks(seen: Seen) -> bool:
     return seen.raw.count(b'"cache_control"') <= 4
 
 
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    return "\n\n".join(str(block.get("text", "")) for block in content if isinstance(block, dict))
+def _tools_are_whole(seen: Seen) -> bool:
+    tools = seen.body.get("tools", [])
+    named = all(_TOOL_NAME.fullmatch(tool["name"]) and tool["input_schema"]["type"] == "object" for tool in tools)
+    return named and len({tool["name"] for tool in tools}) == len(tools)
 
 
-RULES: tuple[tuple[str, Callable[[Seen], bool]], ...] = (
-    ("the path is POST /v1/messages", lambda seen: seen.method == "POST" and seen.path.endswith("/v1/messages")),
-    ("max_tokens: Field required, a positive integer", _positive_max_tokens),
+def _strict_tools_are_closed(seen: Seen) -> bool:
+    strict = [tool for tool in seen.body.get("tools", []) if tool.get("strict")]
+    return len(strict) <= 20 and all(tool["input_schema"].get("additionalProperties") is False for tool in strict)
+
+
+def _calls_are_answered(seen: Seen) -> bool:
+    """The calls of a turn are answered at the beginning of the next, all of them and no others."""
+    wanted: list[str] = []
+    for turn in seen.body.get("messages", []):
+        blocks = turn["content"] if isinstance(turn["content"], list) else []
+        kinds = [block["type"] for block in blocks]
+        answered = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+        if sorted(answered) != sorted(wanted) or kinds[: len(answered)] != ["tool_result"] * len(answered):
+            return False
+        wanted = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    return True
+
+
+def _tools_for_calls(seen: Seen) -> bool:
+    return b'"tool_use"' not in seen.raw or bool(seen.body.get("tools"))
+
+
+def _images_are_base64(seen: Seen) -> bool:
+    content = [turn["content"] for turn in seen.body.get("messages", []) if isinstance(turn["content"], list)]
+    sources = [block["source"] for blocks in content for block in blocks if block["type"] == "image"]
+    return all(it["type"] == "base64" and it["media_type"] in _IMAGE_TYPES and _decodes(it["data"]) for it in sources)
+
+
+def _decodes(data: str) -> bool:
+    try:
+        return bool(base64.b64decode(data, validate=True))
+    except ValueError:
+        return False
+
+
+Rule = tuple[str, Callable[[Seen], bool]]
+_OF_CREDENTIAL: tuple[Rule, ...] = (
+    ("the credential is sent as one Authorization: Bearer header", _bearer_alone),
+    ("an OAuth token, and only one, is marked by its beta header", _marks_oauth),
+    ("anthropic-version is one that is known", lambda s: s.headers.get("anthropic-version") in KNOWN_VERSIONS),
+)
+_OF_PROMPT: tuple[Rule, ...] = (
     ("model: Field required", lambda seen: bool(seen.body.get("model"))),
     ("messages: roles must alternate between user and assistant, user first", _alternates),
     ("messages: the last one must be the user's", _ends_with_user),
     ("messages: no empty text blocks", lambda seen: b'"text":""' not in seen.raw and b'"text": ""' not in seen.raw),
-    ("sampling parameters are not supported under this version", _no_sampling),
-    ("the credential is sent as one Authorization: Bearer header", _bearer_alone),
-    ("an OAuth token, and only one, is marked by its beta header", _marks_oauth),
-    ("anthropic-version is one that is known", lambda s: s.headers.get("anthropic-version") in KNOWN_VERSIONS),
     ("no more than four cache_control marks", _few_cache_marks),
+    ("tools: a name, and an input_schema that is an object", _tools_are_whole),
+    ("tools: at most 20 are strict, and those are closed", _strict_tools_are_closed),
+    ("messages: each tool_use is answered at the beginning of the next turn", _calls_are_answered),
+    ("messages: tool_use blocks only where there are tools", _tools_for_calls),
+    ("messages: images are base64 of a known type", _images_are_base64),
 )
+RULES: tuple[Rule, ...] = (
+    ("the path is POST /v1/messages", lambda seen: seen.method == "POST" and seen.path.endswith("/v1/messages")),
+    ("max_tokens: Field required, a positive integer", _positive_max_tokens),
+    ("sampling parameters are not supported under this version", _no_sampling),
+    *_OF_PROMPT,
+    *_OF_CREDENTIAL,
+)
+_COUNT_RULES: tuple[Rule, ...] = (
+    ("only what is input is counted", lambda seen: not any(name in seen.body for name in _NOT_COUNTED)),
+    *_OF_PROMPT,
+    *_OF_CREDENTIAL,
+)
+_BY_ENDPOINT: Mapping[tuple[str, str], tuple[Rule, ...]] = {
+    ("POST", "messages"): RULES,
+    ("POST", "messages/count_tokens"): _COUNT_RULES,
+    ("GET", "models"): _OF_CREDENTIAL,
+}

@@ -1,6 +1,7 @@
 """A local server that speaks Anthropic's Messages wire strictly, and breaks it on demand.
 
-What is checked of a request is `anthropic_rules.py`. For a fake without any wire see `scripted_llm.py`.
+What is checked of a request is `anthropic_rules.py`, how it is served `fake_server.py`. For a fake without any wire see
+`scripted_llm.py`.
 
     async with FakeAnthropic(["Hello.", Reply(status=529)]) as server:
         ...  # reach it at server.base_url, then look at server.requests and server.problems
@@ -8,15 +9,15 @@ What is checked of a request is `anthropic_rules.py`. For a fake without any wir
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
 from orchestrator_v2.testing.anthropic_rules import Seen, broken_rules
+from orchestrator_v2.testing.fake_server import EVENT_STREAM, JSON, FakeServer, Fault, Speech
 
 _TYPE_OF_STATUS = {
     400: "invalid_request_error",
@@ -32,124 +33,87 @@ _TYPE_OF_STATUS = {
 }
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """One answer. By default a whole stream of `text`; every other field breaks or bends it.
+class Reply(Fault, frozen=True):
+    """A fault of `fake_server.py`, and how a whole answer of this wire ends.
 
-    `status`: an error of that status with `message`. `body`: these bytes instead. `events`: raw events that replace
-    the stream's. `cut_at`: only so many bytes of the body, then the connection is reset, or closed in good order
-    with `polite`. `times`: the body over and over. `pause`: seconds between pieces of `piece` bytes.
-    `reset`: no answer at all. `silence`: seconds before the first byte.
+    `tool_uses` are (id, name, JSON of the arguments as it stands) and come after the text. A `stop_reason` left empty
+    is tool_use where there are some, else end_turn.
     """
 
-    text: str = "Hello."
-    stop_reason: str | None = "end_turn"
+    tool_uses: tuple[tuple[str, str, str], ...] = ()
+    stop_reason: str | None = ""
     usage: Mapping[str, int] = msgspec.field(default_factory=lambda: {"input_tokens": 12, "output_tokens": 5})
-    status: int = 200
-    message: str = "a fault on demand"
-    headers: Mapping[str, str] = {}
-    body: bytes | None = None
-    events: tuple[bytes, ...] | None = None
-    cut_at: int | None = None
-    polite: bool = False
-    times: int = 1
-    pause: float = 0.0
-    piece: int = 65_536
-    reset: bool = False
-    silence: float = 0.0
 
 
 Script = Reply | str | Callable[[Seen], "Reply | str"]
 
 
-class FakeAnthropic:
-    """Gives `replies` in order, then `default` for ever. A request that breaks a rule is answered with 400."""
+class FakeAnthropic(FakeServer[Reply]):
+    """Gives `replies` in order, then `default` for ever. A request that breaks a rule is answered with 400.
 
-    def __init__(self, replies: Iterable[Script] = (), *, default: Script = "Hello.", strict: bool = True) -> None:
-        self._replies = list(replies)
-        self._default = default
-        self._strict = strict
-        self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[None]] = set()
-        self.requests: list[Seen] = []
-        self.problems: list[str] = []
-        self.connections = 0
+    `tokens` is the count for any prompt (None: this server cannot count), `models` what its list of models holds.
+    """
 
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def port(self) -> int:
-        if self._server is None:
-            raise RuntimeError("the fake server is not running: use it in `async with`")
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def __aenter__(self) -> FakeAnthropic:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    def __init__(
+        self,
+        replies: Iterable[Script] = (),
+        *,
+        default: Script = "Hello.",
+        strict: bool = True,
+        tokens: int | None = None,
+        models: Iterable[Mapping[str, Any]] = (),
     ) -> None:
-        if self._server is not None:
-            self._server.close()
-            for task in self._serving:
-                task.cancel()
-            await asyncio.gather(*self._serving)
-            await self._server.wait_closed()
-            self._server = None
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.current_task()
-        if task is not None:
-            self._serving.add(task)
-            task.add_done_callback(self._serving.discard)
-        try:
-            while seen := await _read_request(reader):
-                if not await self._answer(seen, writer):
-                    break
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # The client hung up, or the server is closing: both end a connection, and neither is an error.
-        finally:
-            writer.transport.abort()
-
-    async def _answer(self, seen: Seen, writer: asyncio.StreamWriter) -> bool:
-        """Sends the next reply; False when the connection is used up."""
-        broken = broken_rules(seen) if self._strict else []
-        self.requests.append(seen)
-        self.problems.extend(broken)
-        reply = Reply(status=400, message="; ".join(broken)) if broken else self._next(seen)
-        if reply.silence:
-            await asyncio.sleep(reply.silence)
-        if reply.reset:
-            writer.transport.abort()
-            return False
-        return await _send(reply, writer)
+        super().__init__(_SPEECH, replies, default=default, strict=strict)
+        self._tokens = tokens
+        self._models = list(models)
 
     def _next(self, seen: Seen) -> Reply:
-        script = self._replies.pop(0) if self._replies else self._default
-        given = script(seen) if callable(script) else script
-        return Reply(text=given) if isinstance(given, str) else given
+        path, _, query = seen.path.partition("?")
+        if path.endswith("/count_tokens"):
+            return Reply(status=404) if self._tokens is None else Reply(body=b'{"input_tokens": %d}' % self._tokens)
+        if path.endswith("/v1/models"):
+            return self._page(parse_qs(query).get("after_id", [""])[0])
+        return super()._next(seen)
+
+    def _page(self, after: str) -> Reply:
+        """Two models at a time, whatever was asked for."""
+        ids = [model["id"] for model in self._models]
+        start = ids.index(after) + 1 if after else 0
+        ends = {"first_id": ids[start], "last_id": ids[min(start + 1, len(ids) - 1)]} if ids else {}
+        page = {"data": self._models[start : start + 2], "has_more": start + 2 < len(ids), **ends}
+        return Reply(body=json.dumps(page).encode())
 
 
 def stream_events(reply: Reply) -> tuple[bytes, ...]:
-    """The events of a whole answer, one for each ten characters of its text, as they stand on the wire."""
+    """The events of a whole answer, one for each ten characters of text and arguments, as they stand on the wire."""
     if reply.events is not None:
         return reply.events
     start_usage = {**reply.usage, "output_tokens": 1}
     message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "usage": start_usage}
-    pieces = [reply.text[at : at + 10] for at in range(0, len(reply.text), 10)]
+    stop_reason = ("tool_use" if reply.tool_uses else "end_turn") if reply.stop_reason == "" else reply.stop_reason
     events: list[dict[str, Any]] = [
         {"type": "message_start", "message": message},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        {"type": "ping"},
-        *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": p}} for p in pieces),
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": reply.stop_reason}, "usage": dict(reply.usage)},
+        *_block(0, {"type": "text", "text": ""}, "text_delta", "text", reply.text),
+    ]
+    for index, (call_id, name, arguments) in enumerate(reply.tool_uses, start=1):
+        empty = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
+        events += _block(index, empty, "input_json_delta", "partial_json", arguments)
+    events += [
+        {"type": "message_delta", "delta": {"stop_reason": stop_reason}, "usage": dict(reply.usage)},
         {"type": "message_stop"},
     ]
     return tuple(event_bytes(event) for event in events)
+
+
+def _block(index: int, empty: Mapping[str, Any], kind: str, field: str, content: str) -> list[dict[str, Any]]:
+    """The events of one block; a ping comes in between, as it may at any time."""
+    pieces = [content[at : at + 10] for at in range(0, len(content), 10)]
+    return [
+        {"type": "content_block_start", "index": index, "content_block": dict(empty)},
+        {"type": "ping"},
+        *({"type": "content_block_delta", "index": index, "delta": {"type": kind, field: p}} for p in pieces),
+        {"type": "content_block_stop", "index": index},
+    ]
 
 
 def event_bytes(event: Mapping[str, Any]) -> bytes:
@@ -166,37 +130,9 @@ def body_of(reply: Reply) -> bytes:
     return b"".join(stream_events(reply))
 
 
-async def _send(reply: Reply, writer: asyncio.StreamWriter) -> bool:
+def _render(reply: Reply, seen: Seen) -> tuple[str, bytes]:
     is_stream = reply.status == 200 and reply.body is None
-    headers = {
-        "content-type": "text/event-stream; charset=utf-8" if is_stream else "application/json",
-        "request-id": "req_fake",
-        **reply.headers,
-    }
-    lines = [f"HTTP/1.1 {reply.status} X", *(f"{name}: {value}" for name, value in headers.items())]
-    writer.write("\r\n".join([*lines, "transfer-encoding: chunked", "", ""]).encode())
-    body = body_of(reply)
-    whole = body if reply.cut_at is None else body[: reply.cut_at]
-    for _ in range(reply.times):
-        for at in range(0, len(whole), reply.piece):
-            part = whole[at : at + reply.piece]
-            writer.write(b"%x\r\n%b\r\n" % (len(part), part))
-            await writer.drain()
-            if reply.pause:
-                await asyncio.sleep(reply.pause)
-    if reply.cut_at is not None and not reply.polite:
-        await asyncio.sleep(0.002)  # The bytes must leave before the reset overtakes them.
-        writer.transport.abort()
-        return False
-    writer.write(b"0\r\n\r\n")
-    await writer.drain()
-    return True
+    return EVENT_STREAM if is_stream else JSON, body_of(reply)
 
 
-async def _read_request(reader: asyncio.StreamReader) -> Seen | None:
-    head = await reader.readuntil(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    method, path, _ = first.split(" ", 2)
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
-    raw = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Seen(method, path, headers, raw)
+_SPEECH = Speech(Reply, broken_rules, _render, {"request-id": "req_fake"})

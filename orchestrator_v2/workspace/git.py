@@ -5,6 +5,7 @@ How git is run is `git_process.py`; whose work a directory holds is `out_path.py
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -143,7 +144,8 @@ async def lay_out(out: Path, commits: Sequence[Commit], *, owner_mark: str, prob
 
     Killed at any instant and run again, it ends the same; run twice, it changes nothing. `owner_mark` is kept as
     `orchestrator.run` in the repository's configuration. Raises `OutputPathError` when `out` cannot be written or
-    holds somebody's work, `UnsafePathError` for a name, `GitError` when git says no.
+    holds somebody's work, `WorkspaceError` when its disk is full, `UnsafePathError` for a name, `GitError` when git
+    says no.
     """
     if not commits:
         raise GitError("There is nothing to lay out.", "No phase has made anything.", "Run a phase first.")
@@ -154,9 +156,18 @@ async def lay_out(out: Path, commits: Sequence[Commit], *, owner_mark: str, prob
         with _only_one(out):
             return await _lay_out(out, checked, owner_mark, probe)
     except OSError as error:
-        raise OutputPathError(
-            f"'{out}' could not be written.", f"{error.strerror or error}.", "Choose another --out."
-        ) from error
+        raise _unwritten(out, error) from error
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+def _unwritten(out: Path, error: OSError) -> WorkspaceError | OutputPathError:
+    """A full disk is no mistake of whoever named the folder."""
+    why = f"{error.strerror or error}."
+    if error.errno in _NO_ROOM:
+        return WorkspaceError(f"There is no room to write the project to '{out}'.", why, "Make room there.")
+    return OutputPathError(f"'{out}' could not be written.", why, "Choose another --out.")
 
 
 async def _lay_out(out: Path, commits: Sequence[Commit], owner_mark: str, probe: Probe) -> str:
@@ -194,4 +205,6 @@ def _write_work_tree(out: Path, target: Mapping[str, bytes], known: Mapping[str,
         changed = {path: content for path, content in target.items() if known.get(path) != blob_id(content)}
         write_tree(out, changed, durable=False, probe=probe)
     except WorkspaceError as error:
+        if isinstance(error.__cause__, OSError):
+            raise _unwritten(out, error.__cause__) from error
         raise OutputPathError(f"'{out}' could not be written.", f"{error.what} {error.why}", error.do) from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +28,20 @@ _FIXED = {
     "HOME": "/nonexistent",
     "LC_ALL": "C",
 }
+
+
+def require_git() -> None:
+    """Raises `GitError` when there is no git to start."""
+    if shutil.which("git") is None:
+        raise _missing()
+
+
+def _missing() -> GitError:
+    return GitError(
+        "git could not be started.",
+        "There is no 'git' program on PATH.",
+        "Install git (for example 'apt install git' or 'brew install git'), then try again.",
+    )
 
 
 async def run_git(
@@ -56,11 +71,7 @@ async def run_git(
             start_new_session=True,
         )
     except FileNotFoundError as error:
-        raise GitError(
-            "git could not be started.",
-            "There is no 'git' program on PATH.",
-            "Install git (for example 'apt install git' or 'brew install git'), then try again.",
-        ) from error
+        raise _missing() from error
     return await _answer(process, arguments, stdin)
 
 

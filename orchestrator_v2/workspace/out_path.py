@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from orchestrator_v2.core.errors import GitError, OutputPathError
 from orchestrator_v2.workspace.files import read_file
-from orchestrator_v2.workspace.git_process import run_git
+from orchestrator_v2.workspace.git_process import require_git, run_git
 
 BUILDING = ".git.orchestrator"
 NEXT = "refs/orchestrator/next"
@@ -37,8 +37,11 @@ async def check_out_path(out: Path, owner_mark: str | None) -> None:
     """Raises `OutputPathError` unless `out` can be made, is empty, or is the unspoilt repository of `owner_mark`.
 
     Leaves nothing behind. With `owner_mark` None, the run has no repository yet and any content is refused.
+    Raises `GitError` when there is no git to lay it out with.
     """
+    require_git()
     try:
+        _refuse_git_folder(out)
         entries = _entries(out)
         _check_writable(out)
     except (OSError, ValueError) as error:
@@ -47,6 +50,29 @@ async def check_out_path(out: Path, owner_mark: str | None) -> None:
         return
     await _check_ours(out, owner_mark)
     await known_files(out, out / ".git", {})
+
+
+def is_laid_out(out: Path) -> bool:
+    """Whether `out` is a repository in which the last laying-out came to its end; reads two small files."""
+    if not (out / ".git").is_dir():
+        return False
+    begun, done = (_named(out / ".git" / name) for name in (NEXT, LAID))
+    return begun == done
+
+
+def _named(ref: Path) -> str:
+    """The commit that a ref's file names; empty where `git pack-refs` has put it away, which it does with both."""
+    try:
+        return ref.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _refuse_git_folder(out: Path) -> None:
+    """A project in a repository's own `.git` would break that repository."""
+    for place in (out, out.resolve()):
+        if any(part.casefold() == ".git" for part in place.parts):
+            _refuse(out, "It lies in the .git folder of a repository.")
 
 
 def _entries(out: Path) -> set[str]:

@@ -27,6 +27,11 @@ SAYS = {
     "an unknown mode": (("run", "todo", "--mode", "reel"), "'reel' is no mode"),
     "two modes": (("run", "todo", "--mode", "simulated", "--real-llm"), "contradict"),
     "no key": (("run", "todo", "--real-llm"), "ANTHROPIC_API_KEY"),
+    "a provider that is nearly right": (("run", "todo", "--real-llm", "--provider", "antropic"), "mean 'anthropic'?"),
+    "a provider that is not there": (("run", "todo", "--real-llm", "--provider", "foo"), "no provider named 'foo'"),
+    "a budget that pays for nothing": (("run", "todo", "--budget", "0.0000001"), "pays for nothing"),
+    "a workflow with two mistakes": (("workflows", "validate", "two.yaml"), "line 5: "),
+    "a brief in another encoding": (("run", "K\udcf6che"), "not UTF-8 text"),
     "a negative budget": (("run", "todo", "--budget", "-1"), "not possible"),
     "an absurd budget": (("run", "todo", "--budget", "1e30"), "not possible"),
     "a budget that is no number": (("run", "todo", "--budget", "much"), "no amount"),
@@ -63,6 +68,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     (folder / "cycle.yaml").write_text(
         "name: c\nphases:\n  - {id: a, agent: qa, needs: [b]}\n  - {id: b, agent: qa, needs: [a]}\n"
     )
+    (folder / "two.yaml").write_text("name: c\nphases:\n  - id: a\n    agent: architct\n    gate: {evidence: [tset]}\n")
     (folder / "agent.yaml").write_text("name: c\nphases:\n  - {id: a, agent: architct}\n")
     return Cli(folder)
 
@@ -74,7 +80,7 @@ def here(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
         monkeypatch.delenv(name)
     for name, value in cli.environment.items():
         monkeypatch.setenv(name, value)
-    for name in ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"):
+    for name in ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(cli.folder)
     return cli
@@ -136,7 +142,37 @@ def test_a_wrong_setting_is_refused_with_its_place(cli: Cli) -> None:
     """A bad value in the environment is named with its variable's place, not with a traceback."""
     done = cli("list", ORCHESTRATOR_PARALLELISM="lots")
     assert (done.returncode, one_paragraph(done.stderr)) == (3, True), done.stderr
-    assert "parallelism (environment)" in done.stderr
+    assert "ORCHESTRATOR_PARALLELISM (environment)" in done.stderr
+
+
+def test_config_show_works_where_the_configuration_does_not(cli: Cli) -> None:
+    """The command that an error sends people to lists all settings, marks what is wrong, and then says what it is."""
+    done = cli("config", "show", ORCHESTRATOR_PARALLELISM="lots", ORCHESTRATOR_FOO="1")
+    assert (done.returncode, one_paragraph(done.stderr)) == (3, True), done
+    assert "2 problems" in done.stderr
+    assert "ORCHESTRATOR_FOO (environment): there is no such setting;" in done.stderr
+    assert "environment (wrong, not used)" in done.stdout
+    assert "data_dir" in done.stdout
+
+
+def test_an_unknown_run_among_many_names_a_few(tmp_path: Path) -> None:
+    """The nearest, or the newest: never every run there is."""
+    cli = Cli(tmp_path)
+    for _ in range(5):
+        cli("run", "todo", "--workflow", cli.short_workflow())
+    assert cli("status", "run_nope").stderr.count("run_") <= 4
+    run_id = cli.json("status")["run_id"]
+    assert f"Did you mean '{run_id}'?" in cli("status", f"{run_id[:-1]}_").stderr
+
+
+def test_a_key_behind_an_open_quote_in_dotenv_is_told(tmp_path: Path) -> None:
+    """The run does not silently go on without the key, and the key is not printed."""
+    cli = Cli(tmp_path)
+    (tmp_path / ".env").write_text('ANTHROPIC_API_KEY="sk-ant-api03-unclosed0123456789\n')
+    done = cli("run", "todo", "--mode", "auto")
+    assert (done.returncode, one_paragraph(done.stderr)) == (3, True), done
+    assert ".env, line 1:" in done.stderr
+    assert "sk-ant" not in done.stderr
 
 
 def test_an_error_on_a_terminal_with_colours_is_still_one_paragraph(cli: Cli) -> None:

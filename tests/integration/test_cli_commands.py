@@ -74,7 +74,7 @@ def test_status_and_list_know_the_newest_run(walked: Walked) -> None:
 def test_show_tells_everything_that_is_not_in_the_tree(walked: Walked) -> None:
     """Ids, times, durations, evidence and the whole history stand in `show`, as words and as data."""
     said = walked.cli("show", walked.run_id).stdout
-    for part in ("prj_", "Phases", "Evidence, measured by the engine", "History", "exit code 0", "collected"):
+    for part in ("prj_", "Phases", "Evidence, measured by the engine", "History", "exit code 0", "tests passed"):
         assert part in said
     data = walked.cli.json("show", walked.run_id)
     assert [event["seq"] for event in data["events"]] == list(range(1, len(data["events"]) + 1))
@@ -200,6 +200,45 @@ def test_agents_workflows_and_config_need_no_database(tmp_path: Path) -> None:
     assert shown["ANTHROPIC_API_KEY"]["value"] == "…WXYZ"
     assert cli("--version").stdout.startswith("orchestrator ")
     assert not (tmp_path / "data").exists()
+
+
+def test_agents_work_where_the_default_workflow_names_them(tmp_path: Path) -> None:
+    """`agents` says every phase that an agent works in, not only its first."""
+    agents = {agent["name"]: agent["works_in"] for agent in Cli(tmp_path).json("agents")}
+    assert agents["architect"] == ["intake", "planning", "architecture"]
+    assert agents["consensus"] == ["design_review", "release_review"]
+
+
+def test_a_model_that_is_not_asked_is_told(tmp_path: Path) -> None:
+    """--model in a simulated run is not silently dropped."""
+    cli = Cli(tmp_path)
+    done = cli("run", "A todo", "--model", "foo", "--workflow", cli.short_workflow())
+    assert done.returncode == 0
+    assert "--model foo: not used" in done.stderr
+
+
+def test_an_empty_list_says_how_to_start(tmp_path: Path) -> None:
+    """No run at all is told otherwise than no run of a kind."""
+    cli = Cli(tmp_path)
+    assert cli("list").stdout == 'There is no run yet. Start one: orchestrator run "…".\n'
+    cli("run", "A todo", "--workflow", cli.short_workflow())
+    assert cli("list", "--status", "failed").stdout == "No run is failed.\n"
+
+
+def test_a_pipe_with_columns_gets_no_longer_lines(tmp_path: Path) -> None:
+    """COLUMNS is obeyed in a pipe; without it nothing is cut or wrapped. Heads are the same everywhere."""
+    cli = Cli(tmp_path)
+    cli("run", "A todo list with rather many words in its name", "--workflow", cli.short_workflow())
+    assert max(map(len, cli("list", COLUMNS="40").stdout.splitlines())) <= 40
+    assert cli("list").stdout.startswith("RUN ")
+    assert len(cli("list").stdout.splitlines()) == 2
+
+
+def test_a_flag_is_shown_without_a_type(tmp_path: Path) -> None:
+    """Help shows `--debug`, not `--debug <bool>`."""
+    cli = Cli(tmp_path)
+    for words in ((), ("run",), ("workflows",), ("config", "show")):
+        assert "bool" not in cli(*words, "--help").stdout
 
 
 def test_every_command_explains_itself_fast(tmp_path: Path) -> None:

@@ -82,6 +82,49 @@ def test_a_low_terminal_folds_what_has_no_room(cli: Cli) -> None:
     assert any("to come" in frame and "A todo list" in frame and "0 tokens" in frame for frame in seen.frames)
 
 
+@pytest.mark.parametrize("lines", [8, 10, 12, 14, 20])
+def test_a_view_is_never_cut(cli: Cli, lines: int) -> None:
+    """However low the terminal, the progress bar stands in the frame and no frame ends in an ellipsis."""
+    seen = Seen(cli, "run", "A todo list", lines=lines)
+    during = [frame for frame in seen.frames if "at work" in frame]
+    assert during
+    # A frame may be read while it is drawn, so not each has its end; one that is cut never has it.
+    assert any(re.search(r"\d+/12", frame) for frame in during)
+    assert not any(line.strip() == "..." for frame in during for line in frame.splitlines())
+
+
+def test_nothing_is_said_twice_below_the_phases(cli: Cli) -> None:
+    """That a phase works, or is done, stands in its row alone."""
+    seen = Seen(cli, "run", "A todo list")
+    assert not any("qa: qa works" in frame or "run: completed" in frame for frame in seen.frames)
+
+
+def test_a_narrow_terminal_breaks_no_id(cli: Cli) -> None:
+    """On 40 columns the next command may take two lines, but the run's id is whole."""
+    seen = Seen(cli, "run", "A todo list", columns=40)
+    run_id = cli.json("status")["run_id"]
+    said = seen.screen[seen.screen.index("✓ completed") :]
+    assert said.count(run_id) >= 2, said
+    assert max(map(len, said.splitlines())) <= 40
+
+
+def test_ctrl_c_at_a_question_says_what_it_did(cli: Cli) -> None:
+    """The questions come before the run, so nothing was started; that is said."""
+    process = subprocess.Popen(
+        cli.command("run", "A todo list", "--interactive"),
+        env=cli.environment, cwd=cli.folder, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    said = b""
+    while b"1/" not in said:
+        said += process.stderr.read1()
+    process.send_signal(signal.SIGINT)
+    said += process.communicate(timeout=20)[1]
+    assert process.returncode == 130
+    assert b"No run was started." in said
+    assert b"Traceback" not in said
+
+
 def test_no_color_takes_the_colours_and_leaves_the_view(cli: Cli) -> None:
     """With NO_COLOR set no colour is sent, and the phases are still drawn in place; without it there is colour."""
     plain = Seen(cli, "run", "A todo list", "--workflow", cli.short_workflow(), NO_COLOR="1")
@@ -106,6 +149,7 @@ def test_a_terminal_without_unicode_gets_marks_it_can_show(cli: Cli) -> None:
     assert seen.code == 0, seen.screen
     assert "+ planning" in seen.screen
     assert "Traceback" not in seen.screen
+    assert cli.json("status")["name"] == "Zeitplan für Köche 料理"
 
 
 def test_a_brief_cannot_steer_the_terminal(cli: Cli) -> None:
@@ -135,7 +179,7 @@ def test_a_signal_drains_the_run_and_it_can_be_resumed(cli: Cli, number: int, co
     assert "nothing is lost" in said
     kept = cli.json("show", run_id)
     done = [phase["id"] for phase in kept["phases"] if phase["status"] == "done"]
-    assert kept["status"] == "running"
+    assert kept["status"] == "interrupted"
     assert len(done) < 12
     resumed = cli("resume", run_id)
     assert resumed.returncode == 0, resumed
@@ -191,4 +235,4 @@ def test_another_run_that_has_not_ended_is_mentioned_and_left_alone(cli: Cli) ->
     assert done.returncode == 0
     assert run_id in done.stderr
     assert "orchestrator resume" in done.stderr
-    assert cli.json("status", run_id)["status"] == "running"
+    assert cli.json("status", run_id)["status"] == "interrupted"

@@ -214,7 +214,8 @@ def test_a_short_retry_after_is_obeyed(tmp_path: Path) -> None:
 def test_recovery_leaves_a_parked_run_alone_until_its_time(tmp_path: Path) -> None:
     """Before `resume_at` nothing is sent; after it, recovery takes the run up and it completes."""
     weather = Weather(Reply(status=429, headers={"retry-after": "600"}))
-    clock = ManualClock(time.time())
+    # Calls right after a pause go out one by one, so somebody sleeps for moments.
+    clock = ManualClock(time.time(), auto=True)
 
     async def work(orchestrator: Orchestrator, server: FakeAnthropic) -> None:
         state = await orchestrator.run(request(workflow=SHORT))

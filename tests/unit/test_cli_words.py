@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator_v2.cli import exit_codes, words
-from orchestrator_v2.cli.event_lines import line_of, measured, mode_of
+from orchestrator_v2.cli.event_lines import isolation, line_of, measured, mode_of
 from orchestrator_v2.cli.ledger_tables import as_data
 from orchestrator_v2.cli.phase_rows import Scene, phase_rows
 from orchestrator_v2.core import events as e
@@ -137,3 +137,24 @@ def test_without_unicode_the_rows_are_ascii() -> None:
     events = [STARTED, e.TaskStarted("p0", "qa"), e.TaskCompleted("p0")]
     state = fold("run_1", [e.Recorded(n, 0.0, event) for n, event in enumerate(events, 1)])
     assert "\n".join(_drawn(state, 80, 60, unicode=False)).isascii()
+
+
+def test_who_takes_a_run_up_again_is_told_in_words() -> None:
+    """What the program calls by a word of its own is a sentence for people."""
+    assert line_of(e.RunResumed("signal"))[1] == "taken up again for what a person decided"
+    assert line_of(e.RunResumed("recovery"))[1] == "goes on after an interruption"
+    parked = e.RunParked("waiting_review", "Waits for your review of: intake.", do="`orchestrator approve RUN`.")
+    assert line_of(parked, "run_1")[1] == "Waits for your review of: intake. `orchestrator approve run_1`."
+    assert line_of(e.RunParked("blocked", "No sandbox."))[1] == "blocked: No sandbox."
+
+
+def test_isolation_is_told_where_it_is_not_the_strongest() -> None:
+    """bubblewrap needs no word; a limited process does."""
+    assert isolation([Receipt("tests", True, isolation="bubblewrap")]) == ""
+    assert "limited process" in isolation([Receipt("tests", True, isolation="process, no cgroup")])
+
+
+def test_two_messages_do_not_run_together() -> None:
+    """A provider's reason without a full stop is still told apart from what to do."""
+    said = line_of(e.RunFailed("x", "It is down", "Connect call failed ('127.0.0.1', 9)", "Resume later."))[1]
+    assert said == "failed: It is down. Connect call failed ('127.0.0.1', 9). Resume later."

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator_v2.config.display import live_secrets, rows
-from orchestrator_v2.config.loader import FIELDS, LoadedSettings, load_settings, user_config_path
+from orchestrator_v2.config.loader import FIELDS, LoadedSettings, inspect_settings, load_settings, user_config_path
 from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.core.errors import ConfigError
 from orchestrator_v2.llm.auth import all_credential_variables
@@ -118,11 +118,11 @@ def test_all_mistakes_are_named_at_once_with_place_and_nearest_name(machine: Mac
     for words in (
         "paralelism (config file): there is no such setting, the nearest is parallelism",
         "ORCHESTRATOR_MODUS (.env): there is no such setting, the nearest is ORCHESTRATOR_MODE",
-        "parallelism (flag): input should be greater than or equal to 1, but it is '0'",
-        "budget_usd (environment): input should be a finite number",
-        "durability (.env): input should be 'full' or 'normal', but it is 'maybe'",
+        "--parallelism (flag): input should be greater than or equal to 1, but it is '0'",
+        "ORCHESTRATOR_BUDGET_USD (environment): input should be a finite number",
+        "ORCHESTRATOR_DURABILITY (.env): input should be 'full' or 'normal', but it is 'maybe'",
         "retry_factor (config file): input should be greater than or equal to 1",
-        "log_prompts (environment): input should be a valid boolean",
+        "ORCHESTRATOR_LOG_PROMPTS (environment): input should be a valid boolean",
     ):
         assert words in error.why
     assert error.do
@@ -206,3 +206,43 @@ def test_nothing_heavy_is_imported_while_nothing_is_set() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f'this is not = valid "{KEY}\n', 1),
+        (f'A=1\n\n\nANTHROPIC_API_KEY="{KEY}\n', 4),
+        (f"A=1\nANTHROPIC_API_KEY='{KEY}\nB=2\n", 2),
+    ],
+)
+def test_a_line_of_dotenv_that_cannot_be_read_is_named_and_not_shown(machine: Machine, text: str, line: int) -> None:
+    """A key behind an open quote is not silently gone: file and line are named, and the key is not."""
+    machine.dotenv(text)
+    with pytest.raises(ConfigError, match=rf"\.env, line {line}:") as caught:
+        machine.load()
+    assert KEY not in str(caught.value)
+
+
+def test_a_name_that_is_like_no_other_gets_no_guess(machine: Machine) -> None:
+    """The nearest name is told only where it is near."""
+    with pytest.raises(ConfigError) as caught:
+        machine.load(ORCHESTRATOR_FOO="1")
+    assert caught.value.why == "ORCHESTRATOR_FOO (environment): there is no such setting."
+
+
+def test_what_is_wrong_does_not_hide_what_is_right(machine: Machine) -> None:
+    """`config show` needs all settings where some are wrong: those have their defaults and say so."""
+    machine.user_file("parallelism = 7\n")
+    environ = {"ORCHESTRATOR_BUDGET_USD": "much", "ORCHESTRATOR_MODEL": "m"}
+    loaded, problems = inspect_settings({}, environ, machine.cwd, machine.home)
+    assert [problem.split(":")[0] for problem in problems] == ["ORCHESTRATOR_BUDGET_USD (environment)"]
+    assert (loaded.settings.budget_usd, loaded.settings.parallelism, loaded.settings.model) == (None, 7, "m")
+    assert loaded.sources["budget_usd"] == "environment (wrong, not used)"
+
+
+def test_an_empty_home_is_refused_where_it_would_be_written_to(machine: Machine) -> None:
+    """Runs never land in /.local: HOME="" needs another place to be named."""
+    with pytest.raises(ConfigError, match="HOME is set, and empty"):
+        load_settings({}, {"HOME": ""}, machine.cwd, Path("/"))
+    assert load_settings({"data_dir": "/x"}, {"HOME": ""}, machine.cwd, Path("/")).settings.data_dir == Path("/x")

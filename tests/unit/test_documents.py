@@ -53,3 +53,22 @@ def test_the_python_examples_of_the_readme_run(tmp_path: Path, monkeypatch: pyte
     assert len(blocks) == 2
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
+
+
+def test_the_python_examples_of_the_how_tos_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each Python block of a how-to is executed as a program of its own: no name in it is left unimported."""
+    monkeypatch.setenv("ORCHESTRATOR_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    texts = [path.read_text("utf-8") for path in sorted((ROOT / "docs/how-to").glob("*.md"))]
+    blocks = [block for text in texts for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
+    assert any("PhaseGraph" in block for block in blocks)
+    for block in blocks:
+        exec(compile(block, "how-to", "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/quickstart.md", "docs/how-to/use-the-cli.md"])
+def test_a_brief_that_is_read_was_written_before(name: str) -> None:
+    """No command reads a brief.md that a fresh clone does not have and nobody was told to make."""
+    text = (ROOT / name).read_text("utf-8")
+    assert "> brief.md" in text[: text.index("--brief brief.md")]

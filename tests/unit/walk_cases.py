@@ -148,6 +148,7 @@ async def orchestrator_over(journal: Journal, runner: Runner, clock: Clock, *, w
         lay_out=nothing,
         check_out=nothing,
         calls=nothing,
+        estimate=nothing,  # type: ignore[arg-type]
         close=journal.close,
     )
     return engine, Orchestrator(parts)

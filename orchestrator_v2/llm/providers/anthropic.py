@@ -1,41 +1,39 @@
-"""Anthropic's Messages wire: the request and its headers, spoken over our own HTTP client.
+"""Anthropic's Messages wire, spoken over our own HTTP client: a model's answer, its count of tokens, its models.
 
-How its stream is read is `anthropic_stream.py`; retries, prices and the environment are none of its business.
-Source: the vendor's SDK 2.11, beside which a test lays what is sent here, byte for byte.
+The body is `anthropic_request.py`, how the stream is read is `anthropic_stream.py`; retries, prices and the
+environment are none of its business.
+Source: the vendor's SDK 2.12, beside which a test lays what is sent here, byte for byte.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from urllib.parse import quote
 
-import msgspec
-
-from orchestrator_v2.core.errors import (
-    CredentialMissingError,
-    MissingExtraError,
-    RequestRejectedError,
-)
+from orchestrator_v2.core.errors import BadGatewayError, CredentialMissingError, MissingExtraError
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.auth import kind_of
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.errors import from_exception, make_error
-from orchestrator_v2.llm.meter import capped
 from orchestrator_v2.llm.origin import check_base_url
 from orchestrator_v2.llm.provider import Connection
+from orchestrator_v2.llm.providers.anthropic_request import build_count_request, build_request
 from orchestrator_v2.llm.providers.anthropic_stream import StreamReader
-from orchestrator_v2.llm.strict_schema import strict_schema
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 from orchestrator_v2.llm.wire import Wire, said_by
 
 INSTALL = "pip install 'orchestrator-v2[anthropic]'"
 PATH = "/v1/messages"
+COUNT_PATH = "/v1/messages/count_tokens"
+MODELS_PATH = "/v1/models"
 PRESENT_VERSION = "2026-10-21"
 # Under the vendor's present version sampling is an error; compatible servers and older profiles speak the former one.
 OLDER_VERSION = "2023-06-01"
 OAUTH_BETA = "oauth-2025-04-20"
+_PAGE = 1000
+_MAX_PAGES = 20
 
 
 class AnthropicProvider:
@@ -93,6 +91,32 @@ class AnthropicClient:
             raise from_exception(exc) from None
         return said_by(reader.completion(response.headers.get("request-id", "")), self._connection, started)
 
+    async def count_tokens(self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS) -> int:
+        """Input tokens of the request by the vendor's own count, which is free. Raises `ProviderError`, unbilled."""
+        body = build_count_request(self._connection, messages, options)
+        headers = {**build_headers(self._connection, self._credential), "Accept": "application/json"}
+        count = (await self._wire.fetch("POST", COUNT_PATH, headers, body)).get("input_tokens")
+        if not isinstance(count, int) or count < 0:
+            raise make_error(BadGatewayError, "The count of tokens holds no number.", status=200, unbilled=True)
+        return count
+
+    async def list_models(self) -> list[str]:
+        """Names of the models that the server offers, without those that are retired. Raises `ProviderError`."""
+        headers = {**build_headers(self._connection, self._credential), "Accept": "application/json"}
+        names: list[str] = []
+        after = ""
+        for _ in range(_MAX_PAGES):
+            page = await self._wire.fetch("GET", f"{MODELS_PATH}?limit={_PAGE}{after}", headers)
+            rows = page.get("data")
+            if not isinstance(rows, list):
+                raise make_error(BadGatewayError, "The list of models holds no data.", status=200, unbilled=True)
+            rows = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
+            names += [row["id"] for row in rows if row.get("lifecycle") != "retired"]
+            if not page.get("has_more") or not rows:
+                return names
+            after = f"&after_id={quote(rows[-1]['id'], safe='')}"
+        raise make_error(BadGatewayError, f"The list of models has more than {_MAX_PAGES} pages.", unbilled=True)
+
     async def aclose(self) -> None:
         """Nothing: the HTTP client belongs to the factory's pool and is shared."""
 
@@ -108,62 +132,3 @@ def build_headers(connection: Connection, credential: Secret, *, older: bool = F
         "anthropic-version": OLDER_VERSION if older else PRESENT_VERSION,
     }
     return headers | ({"anthropic-beta": OAUTH_BETA} if is_token else {})
-
-
-def build_request(connection: Connection, messages: Sequence[Message], options: InvokeOptions) -> Mapping[str, Any]:
-    """The body to send. Raises `RequestRejectedError`, unsent, for an option that the model does not have."""
-    info = connection.info
-    request: dict[str, Any] = {
-        "model": info.name,
-        "max_tokens": capped(info, options).max_tokens,
-        "messages": _turns(messages),
-        "stream": True,
-    }
-    system = options.system_prompt
-    if options.response_schema is not None and info.facts.json_schema:
-        schema = _enforced(options.response_schema)
-        request["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-    elif options.response_schema is not None:
-        system = f"{system}\n\n{_schema_in_words(options.response_schema)}".strip()
-    if system:
-        request["system"] = system
-    if options.stop_sequences:
-        request["stop_sequences"] = list(options.stop_sequences)
-    if options.temperature is not None:
-        request["temperature"] = _allowed_temperature(connection, options.temperature)
-    return request
-
-
-def _enforced(schema: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        return strict_schema(schema)
-    except ValueError as exc:
-        raise make_error(RequestRejectedError, str(exc), unbilled=True) from None
-
-
-def _turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Turns that alternate: neighbours of one role become blocks of one turn; the last stable block is cached."""
-    last_stable = max((index for index, message in enumerate(messages) if message.stable), default=-1)
-    turns: list[dict[str, Any]] = []
-    for index, message in enumerate(messages):
-        block: dict[str, Any] = {"type": "text", "text": message.content}
-        if index == last_stable:
-            block["cache_control"] = {"type": "ephemeral"}
-        if turns and turns[-1]["role"] == message.role:
-            turns[-1]["content"].append(block)
-        else:
-            turns.append({"role": message.role, "content": [block]})
-    return turns
-
-
-def _schema_in_words(schema: dict[str, Any]) -> str:
-    text = msgspec.json.encode(schema).decode()
-    return f"Answer with one JSON value that fits this JSON Schema, and with nothing else:\n{text}"
-
-
-def _allowed_temperature(connection: Connection, temperature: float) -> float:
-    if connection.info.facts.sampling:
-        return temperature
-    raise make_error(
-        RequestRejectedError, f"The model '{connection.info.name}' does not take a temperature.", unbilled=True
-    )

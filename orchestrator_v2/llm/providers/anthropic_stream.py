@@ -5,15 +5,13 @@ How the bytes are sent and fetched is `anthropic.py`.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from orchestrator_v2.core.errors import BadGatewayError, ProviderError, StreamTruncatedError
+from orchestrator_v2.core.errors import BadGatewayError, ProviderError, RequestRejectedError, StreamTruncatedError
 from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.core.usage import Usage
@@ -21,7 +19,9 @@ from orchestrator_v2.llm.assembly import TextAssembly
 from orchestrator_v2.llm.base import Sink, no_sink
 from orchestrator_v2.llm.errors import STATUS_OF_TYPE, from_exception, from_status, make_error
 from orchestrator_v2.llm.sse import SSEDecoder
+from orchestrator_v2.llm.tool_calls import ToolCallAssembly
 from orchestrator_v2.llm.types import WINDOW_FULL, Completion
+from orchestrator_v2.llm.wire import drain
 
 # What the answer's end is called here; an end that is not in the table is not taken for a whole answer.
 FINISH_REASONS: Mapping[str, str] = {
@@ -32,7 +32,8 @@ FINISH_REASONS: Mapping[str, str] = {
     "refusal": "refusal",
     "tool_use": "tool_use",
 }
-_DRAIN_SECONDS = 1.0
+# Ends a turn of tools that the vendor runs itself. None are ever sent, so there is nothing to go on with.
+PAUSED = "pause_turn"
 
 
 class _Usage(msgspec.Struct):
@@ -46,15 +47,25 @@ class _Message(msgspec.Struct):
     usage: _Usage | None = None
 
 
+class _Block(msgspec.Struct):
+    type: str = ""
+    id: str = ""
+    name: str = ""
+    input: dict[str, Any] = {}
+
+
 class _Delta(msgspec.Struct):
     type: str = ""
     text: str = ""
+    partial_json: str = ""
     stop_reason: str | None = None
 
 
 class _Event(msgspec.Struct):
     type: str
+    index: int = 0
     message: _Message | None = None
+    content_block: _Block | None = None
     delta: _Delta | None = None
     usage: _Usage | None = None
     error: dict[str, Any] | None = None
@@ -70,6 +81,7 @@ class StreamReader:
         self._probe = probe
         self._secrets = tuple(secrets)
         self._text = TextAssembly(sink)
+        self._tools = ToolCallAssembly()
         self._started = False
         self._stopped = False
         self._stop_reason: str | None = None
@@ -93,26 +105,40 @@ class StreamReader:
             raise self._broken(exc) from None
         if not self._stopped or self._stop_reason is None:
             raise self._unfinished()
-        await _drain(chunks)
+        await drain(chunks)
         self._probe("last-byte-before-parse")
 
     def completion(self, request_id: str) -> Completion:
-        """The whole answer. Raises `BadGatewayError` for an end that is not known."""
-        finish = FINISH_REASONS.get(self._stop_reason or "")
-        if finish is None:
-            raise make_error(BadGatewayError, f"The answer ended for an unknown reason: '{self._stop_reason}'."[:200])
+        """The whole answer. Raises `BadGatewayError` for an end that is not known, or calls of tools that are none."""
+        finish = self._finish_reason()
+        # What was cut or refused in the middle holds no whole call.
+        calls = self._tools.calls() if finish in ("stop", "tool_use") else ()
+        if finish == "tool_use" and not calls:
+            raise make_error(BadGatewayError, "The answer asks for a tool and names none.")
         notes = (WINDOW_FULL,) if self._stop_reason == "model_context_window_exceeded" else ()
         return Completion(
             text=self._text.text(),
-            finish_reason=finish,
+            finish_reason="tool_use" if calls else finish,
             usage=self._total_usage(),
             request_id=request_id,
             notes=notes,
+            tool_calls=calls,
         )
+
+    def _finish_reason(self) -> str:
+        if self._stop_reason == PAUSED:
+            reason = "The server paused the turn for tools of its own, which were not asked for."
+            raise make_error(RequestRejectedError, reason, status=200)
+        finish = FINISH_REASONS.get(self._stop_reason or "")
+        if finish is None:
+            raise make_error(BadGatewayError, f"The answer ended for an unknown reason: '{self._stop_reason}'."[:200])
+        return finish
 
     def _take(self, event: _Event) -> None:
         if event.type == "content_block_delta" and event.delta is not None:
-            self._text.add(event.delta.text)
+            self._grow(event.index, event.delta)
+        elif event.type == "content_block_start":
+            self._open(event.index, event.content_block)
         elif event.type == "message_start":
             self._started = True
             self._count(event.message.usage if event.message else None)
@@ -124,6 +150,20 @@ class StreamReader:
             self._stopped = self._started
         elif event.type == "error":
             raise self._reported(event.error or {})
+
+    def _grow(self, index: int, delta: _Delta) -> None:
+        if delta.type == "input_json_delta":
+            self._tools.add(index, delta.partial_json)
+        else:
+            self._text.add(delta.text)
+
+    def _open(self, index: int, block: _Block | None) -> None:
+        if block is None or block.type != "tool_use":
+            return
+        self._tools.begin(index, block.id, block.name)
+        if block.input:
+            # Some compatible servers send the arguments whole.
+            self._tools.add(index, msgspec.json.encode(block.input).decode())
 
     def _count(self, usage: _Usage | None) -> None:
         if usage is not None:
@@ -170,13 +210,3 @@ def _parse_lenient(data: bytes, started: bool) -> _Event:
     except (ValueError, RecursionError, msgspec.ValidationError):
         kind = StreamTruncatedError if started else BadGatewayError
         raise make_error(kind, "A piece of the stream is not readable.") from None
-
-
-async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """The answer is whole: what follows is read only so that the connection can be used again."""
-    import httpx2
-
-    with contextlib.suppress(httpx2.HTTPError, ProviderError, TimeoutError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for _ in chunks:
-                pass

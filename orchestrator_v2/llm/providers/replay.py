@@ -24,7 +24,7 @@ class ReplayClient:
     def __init__(self, provider: str, model: str, ledger: RecordedAnswers) -> None:
         self.provider = provider
         self.model = model
-        self._ledger = ledger
+        self._ledger = self.ledger = ledger
 
     async def invoke(
         self,

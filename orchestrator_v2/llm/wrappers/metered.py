@@ -26,6 +26,6 @@ class MeteredClient(Wrapper):
         key: str = "",
         sink: Sink = no_sink,
     ) -> Completion:
-        self._meter.check_window(messages, options)
+        await self._meter.check_window(messages, options, self.inner)
         completion = await self.inner.invoke(messages, options, key=key, sink=sink)
         return self._meter.settle(completion, messages, options)

@@ -43,7 +43,7 @@ class RecordedClient(Wrapper):
         secrets: Sequence[Secret] = (),
     ) -> None:
         super().__init__(inner)
-        self._ledger = ledger
+        self._ledger = self.ledger = ledger
         self._meter = meter
         self._secrets = tuple(secrets)
 
@@ -63,6 +63,7 @@ class RecordedClient(Wrapper):
         if known is not None:
             sink(known.text)
             return msgspec.structs.replace(known, recorded=True)
+        await self._meter.check_window(messages, options, self.inner)
         reserved = self._meter.reserve(messages, options)
         call_id = await self._ledger.begin(CallIntent(key, hashed, self.provider, self.model, reserved))
         try:

@@ -1,0 +1,182 @@
+"""What a person asks of the model layer: which providers and models there are, whether one answers, one client by name.
+
+How a client is built is `factory.py`; how the answers are shown is the command line's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from orchestrator_v2.core.clock import Clock
+from orchestrator_v2.core.errors import OrchestratorError, UnknownNameError
+from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.llm.auth import credential_variables, resolve_credentials
+from orchestrator_v2.llm.catalog import ModelRow, ProviderRow, is_retired, load_catalog
+from orchestrator_v2.llm.client import LLMClient
+from orchestrator_v2.llm.factory import LLMFactory
+from orchestrator_v2.llm.prices import PriceRow, find_price
+from orchestrator_v2.llm.types import InvokeOptions, LLMConfig
+from orchestrator_v2.llm.wrappers.logged import CallLog
+
+# Enough for the shortest answer of a model that thinks first.
+_TEST_TOKENS = 64
+_TEST_PROMPT = "Answer with the one word: ready"
+
+
+class ProviderView(msgspec.Struct, frozen=True):
+    """A provider as a table shows it; `missing` says what to do where it is not `ready`."""
+
+    name: str
+    ready: bool
+    missing: str
+    key_source: str
+    key_variables: tuple[str, ...]
+    default_model: str
+    models: int
+    base_url: str
+
+
+class ModelView(msgspec.Struct, frozen=True):
+    """A model as a table shows it. `state` is current, retiring or retired; `price` is None while unknown."""
+
+    provider: str
+    name: str
+    aliases: tuple[str, ...]
+    state: str
+    retires: str
+    successor: str
+    window: int | None
+    max_output: int | None
+    price: PriceRow | None
+    is_default: bool
+
+
+class TrialResult(msgspec.Struct, frozen=True):
+    """How one tiny call went: `words` are the answer, or what went wrong and what to do. Cost in nano-dollars."""
+
+    provider: str
+    model: str
+    works: bool
+    words: str
+    latency: float = 0.0
+    cost: int | None = None
+
+
+class LLMManager:
+    """`keys` are key variables by name; `base_url` is an own server of the default `provider`."""
+
+    def __init__(
+        self,
+        factory: LLMFactory,
+        *,
+        clock: Clock,
+        keys: Mapping[str, Secret],
+        provider: str = "anthropic",
+        model: str = "",
+        base_url: str = "",
+        log: CallLog | None = None,
+    ) -> None:
+        self._log = log
+        self._factory = factory
+        self._clock = clock
+        self._environ = {name: secret.reveal() for name, secret in keys.items()}
+        self._provider = provider
+        self._model = model
+        self._base_url = base_url
+
+    def providers(self) -> list[ProviderView]:
+        """All of them, by name. Nothing is sent."""
+        return [
+            self._provider_view(each.provider, each.ready, each.missing, each.credential_source)
+            for each in self._factory.list_providers()
+        ]
+
+    def models(self, provider: str = "") -> list[ModelView]:
+        """The models that are known by name, of one provider or of all. Raises `UnknownNameError`."""
+        catalog = load_catalog()
+        if provider and provider not in catalog:
+            raise UnknownNameError("provider", provider, catalog)
+        wanted = [provider] if provider else [name for name, row in catalog.items() if row.models]
+        return [
+            self._model_view(name, catalog[name], model, facts)
+            for name in wanted
+            for model, facts in sorted(
+                catalog[name].models.items(), key=lambda each: (each[0] != catalog[name].default, bool(each[1].retires))
+            )
+        ]
+
+    def config(self, model: str = "", provider: str = "") -> LLMConfig:
+        """What `provider/model`, a model's name or alias, or nothing at all (the settings' choice) stands for."""
+        named, slash, rest = model.partition("/")
+        if not provider and slash and named in load_catalog():
+            provider, model = named, rest
+        chosen = provider or (self._owner_of(model) if model else self._provider)
+        own = chosen == self._provider
+        found = (*resolve_credentials(chosen, self._environ), None, None)
+        first, spare = found[0], found[1]
+        return LLMConfig(
+            chosen,
+            model or (self._model if own else ""),
+            first.secret if first else None,
+            self._base_url if own else "",
+            first.kind if first else "api_key",
+            spare.secret if spare else None,
+        )
+
+    def client(self, model: str = "", provider: str = "") -> LLMClient:
+        """A client for one question. Raises what `LLMFactory.create_client` raises."""
+        return self._factory.create_client(self.config(model, provider), log=self._log, excerpts=False)
+
+    async def test(self, provider: str, model: str = "") -> TrialResult:
+        """One tiny real call. What goes wrong is in the result, not raised."""
+        config = self.config(model, provider)
+        try:
+            client = self._factory.create_client(config, log=self._log, excerpts=False)
+            answer = await client.invoke(_TEST_PROMPT, InvokeOptions(max_tokens=_TEST_TOKENS, timeout=30.0))
+        except OrchestratorError as error:
+            return TrialResult(provider, config.model, works=False, words=str(error))
+        words = " ".join(answer.text.split())[:80]
+        return TrialResult(provider, client.model, works=True, words=words, latency=answer.latency, cost=answer.cost)
+
+    async def aclose(self) -> None:
+        await self._factory.aclose()
+
+    def _owner_of(self, model: str) -> str:
+        """The provider whose model or alias that is; the settings' provider where several or none have it."""
+        own = load_catalog().get(self._provider, ProviderRow())
+        if model in own.models or model in own.aliases:
+            return self._provider
+        owners = [name for name, row in load_catalog().items() if model in row.models or model in row.aliases]
+        return owners[0] if len(owners) == 1 else self._provider
+
+    def _provider_view(self, name: str, ready: bool, missing: str, source: str) -> ProviderView:
+        row = load_catalog().get(name, ProviderRow())
+        now = self._clock.now()
+        return ProviderView(
+            name=name,
+            ready=ready,
+            missing=missing,
+            key_source=source,
+            key_variables=credential_variables(name),
+            default_model=row.default,
+            models=sum(not is_retired(facts, now) for facts in row.models.values()),
+            base_url=(self._base_url if name == self._provider else "") or row.base_url,
+        )
+
+    def _model_view(self, provider: str, row: ProviderRow, name: str, facts: ModelRow) -> ModelView:
+        now = self._clock.now()
+        gone = is_retired(facts, now)
+        return ModelView(
+            provider=provider,
+            name=name,
+            aliases=tuple(alias for alias, target in row.aliases.items() if target == name),
+            state="retired" if gone else "retiring" if facts.retires else "current",
+            retires=facts.retires,
+            successor=facts.successor,
+            window=facts.window,
+            max_output=facts.max_output,
+            price=None if gone else find_price(provider, name, now=now),
+            is_default=name == row.default,
+        )

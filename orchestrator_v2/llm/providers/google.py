@@ -1,0 +1,173 @@
+"""Google's Gemini wire: the request to `streamGenerateContent` and its headers, over our own HTTP client.
+
+How its stream is read is `google_stream.py`; vectors, token counts and the list of models are `google_extras.py`.
+Source: the vendor's SDK 3.4, beside which a test lays what is sent here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from orchestrator_v2.core.errors import CredentialMissingError, MissingExtraError, RequestRejectedError
+from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
+from orchestrator_v2.llm.errors import from_exception, make_error, unsupported
+from orchestrator_v2.llm.meter import capped
+from orchestrator_v2.llm.origin import check_base_url
+from orchestrator_v2.llm.provider import Connection
+from orchestrator_v2.llm.providers.google_extras import GoogleExtras, model_path
+from orchestrator_v2.llm.providers.google_schema import known_schema
+from orchestrator_v2.llm.providers.google_stream import StreamReader
+from orchestrator_v2.llm.types import Completion, Image, InvokeOptions, Message, ToolCall, ToolResult
+from orchestrator_v2.llm.wire import Wire, said_by
+
+INSTALL = "pip install 'orchestrator-v2[google]'"
+VERSION = "v1beta"
+_ROLES = {"user": "user", "assistant": "model"}
+_ENDS_WITH_VERSION = re.compile(r"/v\d+(alpha|beta)?\d*$")
+
+
+class GoogleProvider:
+    needs_credential = True
+
+    def missing_extra(self) -> str:
+        return "" if importlib.util.find_spec("httpx2") else INSTALL
+
+    def connect(self, connection: Connection) -> Invoker:
+        """A client bound to the key's origin. Raises `CredentialMissingError`, `MissingExtraError`, `ConfigError`."""
+        if connection.config.credential is None:
+            raise CredentialMissingError(
+                "There is no key for Google.", "Real mode needs one.", "Set GEMINI_API_KEY, or run simulated."
+            )
+        if self.missing_extra():
+            raise MissingExtraError("The HTTP client for Google is not installed.", "", f"Run: {INSTALL}")
+        return GoogleClient(connection, connection.config.credential)
+
+
+class GoogleClient(GoogleExtras):
+    """One model behind one key, which travels in a header and never in the URL. Every call is streamed."""
+
+    def __init__(self, connection: Connection, credential: Secret) -> None:
+        self._connection = connection
+        self._credential = credential
+        base_url = check_base_url(connection.info.base_url)
+        # A base_url may name the version itself.
+        self._root = "" if _ENDS_WITH_VERSION.search(base_url) else f"/{VERSION}"
+        self._headers = {"Content-Type": "application/json", "x-goog-api-key": credential.reveal()}
+        self._wire = Wire(connection, base_url, (credential,))
+
+    @property
+    def provider(self) -> str:
+        return self._connection.info.provider
+
+    @property
+    def model(self) -> str:
+        return self._connection.info.name
+
+    async def invoke(
+        self,
+        messages: Sequence[Message],
+        options: InvokeOptions = DEFAULT_OPTIONS,
+        *,
+        key: str = "",
+        sink: Sink = no_sink,
+    ) -> Completion:
+        started = self._connection.clock.monotonic()
+        body = build_request(self._connection, messages, options)
+        path = f"{self._root}/{model_path(self.model)}:streamGenerateContent?alt=sse"
+        reader = StreamReader(self._connection.probe, (self._credential,), sink)
+        try:
+            async with (
+                asyncio.timeout(options.timeout or self._connection.timeouts.total),
+                self._wire.stream(path, body, self._headers) as response,
+            ):
+                await reader.read(response.aiter_raw())
+        except TimeoutError as exc:
+            raise from_exception(exc) from None
+        return said_by(reader.completion(), self._connection, started)
+
+    def _request(self, messages: Sequence[Message], options: InvokeOptions) -> dict[str, Any]:
+        return build_request(self._connection, messages, options)
+
+    async def aclose(self) -> None:
+        """Nothing: the HTTP client belongs to the factory's pool and is shared."""
+
+
+def build_request(connection: Connection, messages: Sequence[Message], options: InvokeOptions) -> dict[str, Any]:
+    """The body to send. Raises `RequestRejectedError`, unsent, for what the model or the wire does not take."""
+    info = connection.info
+    config: dict[str, Any] = {"maxOutputTokens": capped(info, options).max_tokens}
+    system = options.system_prompt
+    if options.response_schema is not None and info.facts.json_schema:
+        config["responseMimeType"] = "application/json"
+        config["responseJsonSchema"] = known_schema(options.response_schema)
+    elif options.response_schema is not None:
+        system = f"{system}\n\n{_schema_in_words(options.response_schema)}".strip()
+    if options.temperature is not None and not info.facts.sampling:
+        raise unsupported(f"The model '{info.name}' does not take a temperature.", "Leave it out.")
+    config |= _given(temperature=options.temperature, seed=options.seed)
+    if options.stop_sequences:
+        config["stopSequences"] = list(options.stop_sequences)
+    request: dict[str, Any] = {"contents": _contents(messages, options.images), "generationConfig": config}
+    if system:
+        request["systemInstruction"] = {"parts": [{"text": system}], "role": "user"}
+    if options.tools:
+        declared = [
+            {"name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters}
+            for tool in options.tools
+        ]
+        request["tools"] = [{"functionDeclarations": declared}]
+    return request
+
+
+def _given(**fields: object) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _contents(messages: Sequence[Message], images: Sequence[Image]) -> list[dict[str, Any]]:
+    """Turns that alternate: neighbours of one role become parts of one turn. `images` join the last user's turn."""
+    last_user = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
+    names = {call.id: call.name for message in messages for call in message.tool_calls}
+    turns: list[dict[str, Any]] = []
+    for index, message in enumerate(messages):
+        shown = (*message.images, *(images if index == last_user else ()))
+        parts = [_answered(result, names) for result in message.tool_results]
+        parts += [_picture(image) for image in shown]
+        parts += [{"text": message.content}] if message.content else []
+        parts += [_called(call) for call in message.tool_calls]
+        role = _ROLES[message.role]
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["parts"].extend(parts)
+        else:
+            turns.append({"parts": parts or [{"text": ""}], "role": role})
+    return turns
+
+
+def _picture(image: Image) -> dict[str, Any]:
+    return {"inlineData": {"data": base64.b64encode(image.data).decode(), "mimeType": image.media_type}}
+
+
+def _called(call: ToolCall) -> dict[str, Any]:
+    part: dict[str, Any] = {"functionCall": {"id": call.id, "args": call.arguments, "name": call.name}}
+    return part | ({"thoughtSignature": call.signature} if call.signature else {})
+
+
+def _answered(result: ToolResult, names: Mapping[str, str]) -> dict[str, Any]:
+    """Google wants the function's name again; which one it is stands in the call that is answered."""
+    if result.call_id not in names:
+        reason = f"The result of '{result.call_id}'"[:100] + " answers no call of the conversation."
+        raise make_error(RequestRejectedError, reason, unbilled=True)
+    told = {"error" if result.is_error else "output": result.content}
+    return {"functionResponse": {"id": result.call_id, "name": names[result.call_id], "response": told}}
+
+
+def _schema_in_words(schema: dict[str, Any]) -> str:
+    text = msgspec.json.encode(schema).decode()
+    return f"Answer with one JSON value that fits this JSON Schema, and with nothing else:\n{text}"

@@ -1,0 +1,210 @@
+"""The chunks of Gemini's stream put together to one answer; whatever is not whole is an error.
+
+How the bytes are sent and fetched is `google.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from orchestrator_v2.core.errors import BadGatewayError, ProviderError, StreamTruncatedError
+from orchestrator_v2.core.probe import Probe
+from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.core.usage import Usage
+from orchestrator_v2.llm.assembly import TextAssembly
+from orchestrator_v2.llm.base import Sink, no_sink
+from orchestrator_v2.llm.errors import from_exception, from_status, make_error
+from orchestrator_v2.llm.sse import SSEDecoder
+from orchestrator_v2.llm.types import Completion, ToolCall
+from orchestrator_v2.llm.wire import drain
+
+# What the answer's end is called here; an end that is not in the table is not taken for a whole answer.
+FINISH_REASONS: Mapping[str, str] = {
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    "SAFETY": "refusal",
+    "RECITATION": "refusal",
+    "BLOCKLIST": "refusal",
+    "PROHIBITED_CONTENT": "refusal",
+    "SPII": "refusal",
+    "MODEL_ARMOR": "refusal",
+    "IMAGE_SAFETY": "refusal",
+    "IMAGE_PROHIBITED_CONTENT": "refusal",
+    "IMAGE_RECITATION": "refusal",
+}
+
+
+class _FunctionCall(msgspec.Struct):
+    name: str
+    id: str | None = None
+    args: dict[str, Any] | None = None
+
+
+class _Part(msgspec.Struct, rename="camel"):
+    text: str | None = None
+    thought: bool | None = None
+    thought_signature: str | None = None
+    function_call: _FunctionCall | None = None
+
+
+class _Content(msgspec.Struct):
+    parts: list[_Part] | None = None
+
+
+class _Candidate(msgspec.Struct, rename="camel"):
+    content: _Content | None = None
+    finish_reason: str | None = None
+    index: int | None = None
+
+
+class _Usage(msgspec.Struct, rename="camel"):
+    prompt_token_count: int | None = None
+    tool_use_prompt_token_count: int | None = None
+    cached_content_token_count: int | None = None
+    candidates_token_count: int | None = None
+    thoughts_token_count: int | None = None
+
+
+class _Feedback(msgspec.Struct, rename="camel"):
+    block_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct, rename="camel"):
+    candidates: list[_Candidate] | None = None
+    prompt_feedback: _Feedback | None = None
+    usage_metadata: _Usage | None = None
+    response_id: str | None = None
+    error: dict[str, Any] | None = None
+
+
+_decoder = msgspec.json.Decoder(_Chunk)
+
+
+class StreamReader:
+    """Reads one stream. After `read` the answer is whole, or an error was raised."""
+
+    def __init__(self, probe: Probe, secrets: Iterable[Secret], sink: Sink = no_sink) -> None:
+        self._probe = probe
+        self._secrets = tuple(secrets)
+        self._text = TextAssembly(sink)
+        self._calls: list[ToolCall] = []
+        self._finish = ""
+        self._blocked = ""
+        self._started = False
+        self._usage: dict[str, int] = {}
+        self._response_id = ""
+
+    async def read(self, chunks: AsyncIterator[bytes]) -> None:
+        decoder = SSEDecoder()
+        first = True
+        try:
+            async for chunk in chunks:
+                if first:
+                    self._probe("first-byte")
+                    first = False
+                for data in decoder.feed(chunk):
+                    self._take(_parse(data, self._started))
+                if self._is_whole() and self._usage:
+                    break
+        except (ProviderError, TimeoutError):
+            raise
+        except Exception as exc:  # noqa: BLE001 - streams leak what the layers of HTTP below raise
+            raise self._broken(exc) from None
+        if not self._is_whole():
+            raise self._unfinished()
+        await drain(chunks)
+        self._probe("last-byte-before-parse")
+
+    def completion(self) -> Completion:
+        """The whole answer. Raises `BadGatewayError` for an end that is not known, or is no answer."""
+        finish = "refusal" if self._blocked else FINISH_REASONS.get(self._finish)
+        if finish is None:
+            raise make_error(BadGatewayError, f"The answer ended for this reason: '{self._finish}'."[:200])
+        if finish == "stop" and self._calls:
+            finish = "tool_use"
+        reason = self._blocked or self._finish
+        return Completion(
+            text=self._text.text(),
+            finish_reason=finish,
+            usage=self._total_usage(),
+            request_id=self._response_id,
+            notes=(f"The provider's filter said: {reason}."[:200],) if finish == "refusal" else (),
+            tool_calls=tuple(self._calls) if finish == "tool_use" else (),
+        )
+
+    def _take(self, chunk: _Chunk) -> None:
+        if chunk.error is not None:
+            raise self._reported(chunk.error)
+        self._response_id = chunk.response_id or self._response_id
+        self._count(chunk.usage_metadata)
+        if chunk.prompt_feedback is not None and chunk.prompt_feedback.block_reason:
+            self._blocked = chunk.prompt_feedback.block_reason
+        # One candidate is asked for; a server that sends more sends them beside the first.
+        for candidate in chunk.candidates or ():
+            if not candidate.index:
+                self._started = True
+                self._add(candidate)
+
+    def _add(self, candidate: _Candidate) -> None:
+        for part in (candidate.content.parts if candidate.content else None) or ():
+            if part.function_call is not None:
+                self._calls.append(self._wish(part.function_call, part.thought_signature))
+            elif part.text and not part.thought:
+                self._text.add(part.text)
+        self._finish = candidate.finish_reason or self._finish
+
+    def _wish(self, call: _FunctionCall, signature: str | None) -> ToolCall:
+        name_of_call = call.id or f"call_{len(self._calls) + 1}"
+        return ToolCall(name_of_call, call.name, call.args or {}, signature or "")
+
+    def _is_whole(self) -> bool:
+        return bool(self._finish or self._blocked)
+
+    def _count(self, usage: _Usage | None) -> None:
+        if usage is not None:
+            given = msgspec.structs.asdict(usage)
+            self._usage.update({name: count for name, count in given.items() if count is not None})
+
+    def _total_usage(self) -> Usage:
+        count = self._usage.get
+        return Usage(
+            input_tokens=count("prompt_token_count", 0) + count("tool_use_prompt_token_count", 0),
+            output_tokens=count("candidates_token_count", 0) + count("thoughts_token_count", 0),
+            cache_read_tokens=count("cached_content_token_count", 0),
+            calls=1,
+            cost=None,
+        )
+
+    def _reported(self, error: dict[str, Any]) -> ProviderError:
+        code = error.get("code")
+        status = code if isinstance(code, int) and 400 <= code < 600 else 500
+        return from_status(status, {"error": error}, secrets=self._secrets, in_stream=True)
+
+    def _broken(self, exc: Exception) -> ProviderError:
+        cause = from_exception(exc, secrets=self._secrets)
+        return make_error(StreamTruncatedError, f"The connection broke: {cause.why}")
+
+    def _unfinished(self) -> ProviderError:
+        if not self._started:
+            return make_error(BadGatewayError, "The stream held no candidate.", status=200)
+        return make_error(StreamTruncatedError, "The stream ended without a finish reason.")
+
+
+def _parse(data: bytes, started: bool) -> _Chunk:
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _parse_lenient(data, started)
+
+
+def _parse_lenient(data: bytes, started: bool) -> _Chunk:
+    """Some servers cut a character in two escaped halves, which strict JSON readers refuse; all else is malformed."""
+    try:
+        return msgspec.convert(json.loads(data), _Chunk)
+    except (ValueError, RecursionError, msgspec.ValidationError):
+        kind = StreamTruncatedError if started else BadGatewayError
+        raise make_error(kind, "A piece of the stream is not readable.") from None

@@ -1,0 +1,139 @@
+"""The body of an OpenAI-compatible chat request: turns, schema, tools and options, by the dialect of its row.
+
+Headers and sending are `openai_chat.py`; which schemas are enforced is `openai_schema.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from orchestrator_v2.llm.catalog import COMMON, Dialect, ModelInfo, ProviderRow
+from orchestrator_v2.llm.errors import unsupported
+from orchestrator_v2.llm.meter import capped
+from orchestrator_v2.llm.providers.openai_schema import enforced_schema, enforced_tools, schema_in_words
+from orchestrator_v2.llm.types import Image, InvokeOptions, Message, ToolCall
+
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+
+
+def dialect_of(info: ModelInfo, row: ProviderRow) -> Dialect:
+    """The row's dialect; for a model that the row does not know, behind somebody's base_url, the common one."""
+    stranger = info.own_base_url and info.name not in row.models and not row.open
+    dialect = COMMON if stranger else row.dialect
+    facts = row.models.get(info.name)
+    if facts is None or dialect.structured == "words":
+        return dialect
+    fallen = "json_object" if dialect.structured == "json_schema" else dialect.structured
+    return msgspec.structs.replace(dialect, structured="json_schema" if facts.json_schema else fallen)
+
+
+def build_request(
+    info: ModelInfo, dialect: Dialect, messages: Sequence[Message], options: InvokeOptions
+) -> Mapping[str, Any]:
+    """The body to send. Raises `RequestRejectedError`, unsent, for an option that model or server does not have."""
+    response_format, words = _answer_form(dialect, options.response_schema)
+    system = "\n\n".join(part for part in (options.system_prompt, words) if part)
+    request: dict[str, Any] = {
+        "model": info.name,
+        "messages": [*([{"role": "system", "content": system}] if system else []), *_turns(dialect, messages, options)],
+        dialect.max_tokens: capped(info, options).max_tokens,
+        "stream": True,
+    }
+    if dialect.usage_in_stream:
+        request["stream_options"] = {"include_usage": True}
+    if response_format:
+        request["response_format"] = response_format
+    if options.tools:
+        request["tools"] = enforced_tools(options.tools, strict=dialect.strict_tools)
+    return request | _sampling(info, dialect, options) | dialect.extra
+
+
+def _answer_form(dialect: Dialect, schema: dict[str, Any] | None) -> tuple[dict[str, Any] | None, str]:
+    """What holds the answer to the schema: the field of the request, and words for what the field does not say."""
+    if schema is None:
+        return None, ""
+    # The wire enforces objects only.
+    structured = dialect.structured if schema.get("type") == "object" else "words"
+    if structured == "json_schema":
+        return {"type": "json_schema", "json_schema": enforced_schema(schema)}, ""
+    return {"type": "json_object"} if structured == "json_object" else None, schema_in_words(schema)
+
+
+def _sampling(info: ModelInfo, dialect: Dialect, options: InvokeOptions) -> dict[str, Any]:
+    """Temperature, seed and stop sequences, each only where it is honoured."""
+    found: dict[str, Any] = {}
+    if options.temperature is not None:
+        if not info.facts.sampling:
+            raise unsupported(f"The model '{info.name}' does not take a temperature.", "Leave the temperature out.")
+        found["temperature"] = options.temperature
+    if options.seed is not None:
+        if not dialect.seed:
+            raise unsupported(f"The provider '{info.provider}' takes no seed.", "Leave the seed out.")
+        found[dialect.seed] = options.seed
+    if options.stop_sequences:
+        if not info.facts.stop:
+            raise unsupported(f"The model '{info.name}' takes no stop sequences.", "Leave them out.")
+        found["stop"] = list(options.stop_sequences)
+    return found
+
+
+def _turns(dialect: Dialect, messages: Sequence[Message], options: InvokeOptions) -> list[dict[str, Any]]:
+    """Turns that alternate: neighbours of one role are one turn, as some servers' templates refuse two."""
+    last_user = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
+    if options.images and last_user < 0:
+        raise unsupported("There is no turn of the user that the images belong to.", "Send a user's message.")
+    turns: list[dict[str, Any]] = []
+    for index, message in enumerate(messages):
+        images = (*message.images, *(options.images if index == last_user else ()))
+        for turn in _turn(dialect, message, images):
+            before: dict[str, Any] = turns[-1] if turns else {"role": ""}
+            is_more = before["role"] == turn["role"] != "tool" and "tool_calls" not in before
+            if is_more and "tool_calls" not in turn:
+                before["content"] = _joined(before["content"], turn["content"])
+            else:
+                turns.append(turn)
+    return turns
+
+
+def _turn(dialect: Dialect, message: Message, images: Sequence[Image]) -> Iterator[dict[str, Any]]:
+    """A message as the wire has it: each tool's result is a turn of its own, before what the user says."""
+    for result in message.tool_results:
+        text = f"Error: {result.content}" if result.is_error else result.content
+        yield {"role": "tool", "tool_call_id": result.call_id, "content": text}
+    if message.tool_calls:
+        said = {"content": message.content} if message.content else {}
+        yield {"role": "assistant", **said, "tool_calls": [_call(call) for call in message.tool_calls]}
+    elif images:
+        if not dialect.images:
+            raise unsupported("This provider takes no images.", "Leave the images out.")
+        text_part = [{"type": "text", "text": message.content}] if message.content else []
+        yield {"role": message.role, "content": [*text_part, *map(_image, images)]}
+    elif message.content or not message.tool_results:
+        yield {"role": message.role, "content": message.content}
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    arguments = msgspec.json.encode(call.arguments).decode()
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _image(image: Image) -> dict[str, Any]:
+    if image.media_type not in IMAGE_TYPES:
+        what = f"Images of the type '{image.media_type[:80]}' are not taken."
+        raise unsupported(what, f"Use {', '.join(sorted(IMAGE_TYPES))}.")
+    data = base64.b64encode(image.data).decode("ascii")
+    return {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{data}"}}
+
+
+def _joined(before: str | list[Any], more: str | list[Any]) -> str | list[Any]:
+    if isinstance(before, str) and isinstance(more, str):
+        return f"{before}\n\n{more}"
+    return [*_parts(before), *_parts(more)]
+
+
+def _parts(content: str | list[Any]) -> list[Any]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
