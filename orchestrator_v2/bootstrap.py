@@ -13,7 +13,6 @@ from typing import Any, TextIO
 
 import msgspec
 
-from orchestrator_v2.agents.factory import agent_runner
 from orchestrator_v2.config.display import live_secrets
 from orchestrator_v2.config.loader import LoadedSettings, load_settings
 from orchestrator_v2.config.settings import Settings
@@ -27,10 +26,11 @@ from orchestrator_v2.engine.engine import WorkflowEngine
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import RunContext
 from orchestrator_v2.engine.session import Subscriber
-from orchestrator_v2.engine.state_models import ProjectState, TaskDefinition
-from orchestrator_v2.engine.task_runner import PhaseRunner
+from orchestrator_v2.engine.state_models import ProjectState, TaskDefinition, TaskOutcome
+from orchestrator_v2.engine.task_runner import AgentCall, AgentInput, PhaseRunner
 from orchestrator_v2.llm.base import Invoker
 from orchestrator_v2.llm.call_log import CallLogFile
+from orchestrator_v2.llm.circuit import CircuitConfig
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.manager import LLMManager
 from orchestrator_v2.llm.prices import price_row
@@ -136,9 +136,24 @@ def _parts(
     )
 
 
+def _agents(clients: _Clients) -> AgentCall:
+    """The agents, imported when the first of them works: their answers' schemas take longest of all to load."""
+    run: AgentCall | None = None
+
+    async def work(task: TaskDefinition, given: AgentInput) -> TaskOutcome:
+        nonlocal run
+        if run is None:
+            from orchestrator_v2.agents.factory import agent_runner
+
+            run = agent_runner(clients.client_for)
+        return await run(task, given)
+
+    return work
+
+
 def _runner(clients: _Clients, evidence: MeasuredEvidence, journal: StoredJournal) -> PhaseRunner:
     return PhaseRunner(
-        agent_runner(clients.client_for),
+        _agents(clients),
         evidence,
         isolate=_isolated,
         spent=lambda claim: journal.ledger(claim, None).spent(),
@@ -234,6 +249,7 @@ class _Clients:
             log=self._log(task),
             excerpts=self._settings.log_prompts,
             prices=begun.prices,
+            circuit=CircuitConfig(),
         )
 
     def _retry(self) -> RetryConfig:

@@ -38,6 +38,11 @@ def grouped(calls: Sequence[CallRow], key: Callable[[CallRow], str]) -> dict[str
     return sums
 
 
+def _agent_in(state: ProjectState) -> Callable[[CallRow], str]:
+    agents = {phase.id: phase.agent for phase in state.begun.workflow.phases}
+    return lambda call: agents.get(phase_of(call), "unknown")
+
+
 def _model(call: CallRow) -> str:
     return f"{call.provider}/{call.model}"
 
@@ -53,7 +58,7 @@ def say(state: ProjectState, calls: Sequence[CallRow]) -> None:
     render.facts([("total", f"{amount}, {tokens(total)}, {count(len(calls), 'call')}")])
     if not calls:
         return
-    for title, key in (("By phase", phase_of), ("By model", _model)):
+    for title, key in (("By phase", phase_of), ("By agent", _agent_in(state)), ("By model", _model)):
         render.heading(title)
         render.table(
             (title.split()[1], "calls", "in", "out", "from cache", "cost"),
@@ -103,6 +108,7 @@ def as_data(state: ProjectState, calls: Sequence[CallRow]) -> dict[str, Any]:
         "budget_nano_usd": state.budget,
         "total": usage_of(total),
         "by_phase": {name: usage_of(used) for name, used in grouped(calls, phase_of).items()},
+        "by_agent": {name: usage_of(used) for name, used in grouped(calls, _agent_in(state)).items()},
         "by_model": {name: usage_of(used) for name, used in grouped(calls, _model).items()},
         "calls": [
             {

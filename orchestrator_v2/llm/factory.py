@@ -6,9 +6,9 @@ What each part does is in its own file; which provider a run uses is settled by 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -230,7 +230,7 @@ class LLMFactory:
             if wire not in self._wires:
                 self._wires[wire] = create_provider(wire)
             return self._wires[wire]
-        for point in entry_points(group=ENTRY_POINTS):
+        for point in _entry_points():
             if point.name == name:
                 self.register_provider(name, point.load()())
                 return self._providers[name]
@@ -238,7 +238,7 @@ class LLMFactory:
 
     def _names(self) -> list[str]:
         listed = (name for name, row in load_catalog().items() if row.wire in WIRES)
-        others = (point.name for point in entry_points(group=ENTRY_POINTS))
+        others = (point.name for point in _entry_points())
         return sorted({*self._providers, *listed, *others})
 
     def _connect(self, config: LLMConfig, info: ModelInfo, guard: Guard) -> Invoker:
@@ -320,6 +320,12 @@ class LLMFactory:
         unheard = self._silent.get(name, "") if silent is None else silent
         missing = f"run: {extra}" if extra else "no key in the environment" if no_key else unheard
         return Availability(name, not missing, missing, source)
+
+
+def _entry_points() -> Iterable[Any]:
+    from importlib.metadata import entry_points
+
+    return entry_points(group=ENTRY_POINTS)
 
 
 def _role_parts(role: str, parts: Mapping[str, str]) -> dict[str, str]:
