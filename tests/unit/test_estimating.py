@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator_v2.agents.estimating import ENOUGH_RUNS, TYPICAL, estimate, total
@@ -30,6 +30,7 @@ def test_each_phase_that_an_agent_works_in_has_a_line_in_the_order_of_the_walk(g
     assert (low.cost, high.cost) == (sum(line.low.cost for line in lines), sum(line.high.cost for line in lines))
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 200_000), st.integers(0, 200_000))
 def test_a_longer_brief_never_costs_less(one, other):
     """Every prompt holds the brief, so the estimate grows with it."""
