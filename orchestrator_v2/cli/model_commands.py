@@ -107,6 +107,10 @@ def ask(
     provider: Provider = "",
     system: Annotated[str, typer.Option(help="A system prompt.", show_default=False)] = "",
     max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")] = 4_000,
+    search: Annotated[
+        str,
+        typer.Option(metavar="ENGINE", help="Search first: auto, ddgs, brave, tavily, google_cse.", show_default=False),
+    ] = "",
     stream: Annotated[bool, typer.Option("--stream", help="Print the answer as it comes.")] = False,
     json: Json = False,
 ) -> int:
@@ -117,7 +121,7 @@ def ask(
     options = InvokeOptions(max_tokens=max_tokens, system_prompt=system)
 
     async def asked(manager: Any) -> Any:
-        client = manager.client(model, provider)
+        client = manager.client(model, provider, search=search)
         if not stream:
             return await client.invoke(text, options)
         async for piece in client.stream(text, options):
@@ -133,14 +137,21 @@ def ask(
         render.json_document({"text": answer.text, "model": answer.provenance.model, **_figures(answer)})
         return 0
     render.say("" if stream else _shown(answer.text))
+    _say_beside(answer)
+    return 0
+
+
+def _say_beside(answer: Any) -> None:
+    """What is told of an answer on standard error: who gave it, at what cost, from which pages."""
     used = answer.usage
     render.note(
         f"{answer.provenance}: {used.input_tokens:,} tokens in, {used.output_tokens:,} out, "
         f"{usd(used.cost)}, {answer.latency:.1f} s"
     )
+    for source in answer.sources:
+        render.note(f"source: {source.title} {source.url}")
     for words in answer.notes:
         render.note(words)
-    return 0
 
 
 def _with_models(context: typer.Context, question: Callable[[Any], Awaitable[T]]) -> T:
@@ -175,6 +186,7 @@ def _figures(answer: Any) -> dict[str, Any]:
         "cost_nano_usd": answer.cost,
         "latency": answer.latency,
         "notes": list(answer.notes),
+        "sources": [{"title": source.title, "url": source.url} for source in answer.sources],
     }
 
 

@@ -16,6 +16,9 @@ from orchestrator_v2.llm.catalog import ProviderRow, load_catalog
 CredentialKind = Literal["api_key", "oauth_token"]
 
 
+# Of the engines in `search/choosing.py`, which is too much to load for their names; a test holds the two together.
+SEARCH_VARIABLES = ("BRAVE_API_KEY", "TAVILY_API_KEY", "GOOGLE_CSE_KEY", "GOOGLE_CSE_ID")
+
 _OAUTH_PREFIX = "sk-ant-oat"
 
 
@@ -71,8 +74,9 @@ def credential_variables(provider: str) -> tuple[str, ...]:
 
 
 def all_credential_variables() -> tuple[str, ...]:
-    """Those of every provider in the catalog, each once."""
-    return tuple(dict.fromkeys(variable for name in load_catalog() for variable in credential_variables(name)))
+    """Those of every provider in the catalog and of every search engine, each once."""
+    listed = (variable for name in load_catalog() for variable in credential_variables(name))
+    return tuple(dict.fromkeys([*listed, *SEARCH_VARIABLES]))
 
 
 def _variables(provider: str) -> list[tuple[str, CredentialKind]]:

@@ -17,6 +17,7 @@ from orchestrator_v2.llm.catalog import ModelRow, ProviderRow, is_retired, load_
 from orchestrator_v2.llm.client import LLMClient
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.prices import PriceRow, find_price
+from orchestrator_v2.llm.search.types import SearchConfig
 from orchestrator_v2.llm.types import InvokeOptions, LLMConfig
 from orchestrator_v2.llm.wrappers.logged import CallLog
 
@@ -125,9 +126,14 @@ class LLMManager:
             spare.secret if spare else None,
         )
 
-    def client(self, model: str = "", provider: str = "") -> LLMClient:
-        """A client for one question. Raises what `LLMFactory.create_client` raises."""
-        return self._factory.create_client(self.config(model, provider), log=self._log, excerpts=False)
+    def client(self, model: str = "", provider: str = "", *, search: str = "") -> LLMClient:
+        """A client for one question; `search` names an engine, or `auto`, whose results are put before the model.
+
+        Raises what `LLMFactory.create_client` raises.
+        """
+        looked_up = SearchConfig(engine=search, mode="always") if search else None
+        config = self.config(model, provider)
+        return self._factory.create_client(config, log=self._log, excerpts=False, search=looked_up)
 
     async def test(self, provider: str, model: str = "") -> TrialResult:
         """One tiny real call. What goes wrong is in the result, not raised."""

@@ -22,8 +22,9 @@ from orchestrator_v2.core.errors import (
     UnknownNameError,
 )
 from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.llm.auth import SEARCH_VARIABLES, all_credential_variables
 from orchestrator_v2.llm.factory import LLMFactory
-from orchestrator_v2.llm.search.choosing import create_engine
+from orchestrator_v2.llm.search.choosing import ENGINES, create_engine
 from orchestrator_v2.llm.search.ddgs import DdgsSearch
 from orchestrator_v2.llm.search.http_json import not_installed
 from orchestrator_v2.llm.search.memory import MemorySearch
@@ -509,3 +510,9 @@ def test_whether_a_local_server_answers_is_asked_only_on_demand():
     assert "within 1 s" in results[2].missing
     assert listed() == {"up": True, "down": False, "slow": False}
     assert asyncio.run(factory.check_reachable("anthropic")).missing == "no key in the environment"
+
+
+def test_every_engines_key_is_read_from_the_settings():
+    """The variables that the settings look for are those of the engines, no more and no fewer."""
+    assert sorted(SEARCH_VARIABLES) == sorted(name for row in ENGINES.values() for name in row.variables)
+    assert set(SEARCH_VARIABLES) <= set(all_credential_variables())
