@@ -29,6 +29,12 @@ def environment() -> str:
 
 
 @server.tool()
+def process() -> int:
+    """The id of this process."""
+    return os.getpid()
+
+
+@server.tool()
 def fail(why: str) -> str:
     """Fails."""
     raise ToolError(why)
