@@ -27,7 +27,7 @@ _HOMES = {
     "Orchestrator": "orchestrator_v2.orchestrator",
     "Phase": "orchestrator_v2.core.workflow",
     "PhaseGraph": "orchestrator_v2.engine.phase_graph",
-    "RunRequest": "orchestrator_v2.orchestrator",
+    "RunRequest": "orchestrator_v2.parts",
     "Workflow": "orchestrator_v2.core.workflow",
     "create_agent": "orchestrator_v2.agents.factory",
     "open_orchestrator": "orchestrator_v2.bootstrap",

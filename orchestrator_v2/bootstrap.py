@@ -37,7 +37,8 @@ from orchestrator_v2.llm.prices import price_row
 from orchestrator_v2.llm.recorded_rows import RecordedRows
 from orchestrator_v2.llm.retry import RetryConfig
 from orchestrator_v2.llm.types import LLMConfig
-from orchestrator_v2.orchestrator import Orchestrator, Parts
+from orchestrator_v2.orchestrator import Orchestrator
+from orchestrator_v2.parts import Parts
 from orchestrator_v2.persistence.journal import StoredJournal, open_journal
 from orchestrator_v2.settling import Settling, reveal, workflow_names
 from orchestrator_v2.settling import load_workflow_named as _load_workflow_named
@@ -77,9 +78,8 @@ async def open_orchestrator(
     settings, clock = loaded.settings, clock or SystemClock()
     probe = probe or probe_from(os.environ)
     journal = await open_journal(settings.database, clock=clock, probe=probe, durability=settings.durability)
-    models = factory or LLMFactory(
-        clock=clock, random=random or SystemRandom(), environ=reveal(loaded.keys), probe=probe
-    )
+    keys, random = reveal(loaded.keys), random or SystemRandom()
+    models = factory or LLMFactory(clock=clock, random=random, environ=keys, probe=probe, catalog=loaded.catalog)
     settling = _settling(loaded, key, models)
     clients = _Clients(loaded, settling, models, journal, activity)
     engine = WorkflowEngine(
@@ -181,7 +181,7 @@ def load_workflow_named(name: str) -> PhaseGraph:
 def open_models(loaded: LoadedSettings, *, clock: Clock | None = None) -> LLMManager:
     """Providers, models and single questions on these settings; close it. No database is opened."""
     settings, clock = loaded.settings, clock or SystemClock()
-    factory = LLMFactory(clock=clock, random=SystemRandom(), environ=reveal(loaded.keys))
+    factory = LLMFactory(clock=clock, random=SystemRandom(), environ=reveal(loaded.keys), catalog=loaded.catalog)
     return LLMManager(
         factory,
         clock=clock,
@@ -214,7 +214,10 @@ def _settling(loaded: LoadedSettings, key: Secret | None, models: LLMFactory) ->
         info = models.resolve(config)
         return info.name, price_row(info.price)
 
-    return Settling(loaded, key=key, resolve=resolve, checks=CHECKS, needs_key=models.needs_key)
+    def batches(config: LLMConfig) -> bool:
+        return models.resolve(config).row.batch_percent is not None
+
+    return Settling(loaded, key=key, resolve=resolve, checks=CHECKS, needs_key=models.needs_key, batches=batches)
 
 
 class _Clients:
@@ -250,6 +253,7 @@ class _Clients:
             excerpts=self._settings.log_prompts,
             prices=begun.prices,
             circuit=CircuitConfig(),
+            batch=begun.batch or task.phase.batch,
         )
 
     def _retry(self) -> RetryConfig:
@@ -263,7 +267,7 @@ class _Clients:
 
     def _log(self, task: TaskDefinition) -> Callable[[dict[str, Any]], None]:
         def log(record: dict[str, Any]) -> None:
-            self._file(record)
+            self._file({"run": task.run_id, **record})
             if self._activity is not None:
                 answered = "failed" if record.get("error") else "answered"
                 self._activity(Activity(task.run_id, task.phase.id, f"{record.get('model', 'the model')} {answered}"))

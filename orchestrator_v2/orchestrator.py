@@ -7,95 +7,28 @@ behind them is decided there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
-import msgspec
-
-from orchestrator_v2.agents.estimating import Past, PhaseEstimate
-from orchestrator_v2.core.clock import Clock
+from orchestrator_v2.agents.estimating import PhaseEstimate
 from orchestrator_v2.core.errors import OutputPathError, RunStateError, UnknownNameError, WorkspaceError
 from orchestrator_v2.core.events import Recorded
-from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.core.records import Artifact
-from orchestrator_v2.engine.engine import NewRun, WorkflowEngine
 from orchestrator_v2.engine.history import files_of, phase_commits
 from orchestrator_v2.engine.phase_graph import PhaseGraph
-from orchestrator_v2.engine.ports import Journal, RunRow
+from orchestrator_v2.engine.ports import RunRow
 from orchestrator_v2.engine.replay import REPLAY, Replayed
 from orchestrator_v2.engine.scheduler import whole_tree
 from orchestrator_v2.engine.session import RunSession
 from orchestrator_v2.engine.state_models import TERMINAL, PhaseStatus, ProjectState, RunStatus
 from orchestrator_v2.llm.ledger import CallRow
+from orchestrator_v2.parts import Parts, RunRequest, Standing
 
 # How long a command waits for the process that drives a run to take its signal (seconds).
 _SIGNAL_WAIT = 5.0
 _POLL = 0.1
 # How many of the latest runs an estimate looks at.
 _HISTORY = 50
-
-
-class RunRequest(msgspec.Struct, frozen=True):
-    """What a user asks for. Empty fields take the settings' values.
-
-    `workflow` is a built-in name, a path of a YAML file, or a graph built in Python; `mode` is simulated, real or
-    auto (real where a key is found); `budget` is in nano-dollars; `review` is `agent` or `human`.
-    """
-
-    brief: str
-    name: str = ""
-    workflow: str | PhaseGraph = "default"
-    mode: str = ""
-    provider: str = ""
-    model: str = ""
-    budget: int | None = None
-    review: str = "agent"
-    answers: dict[str, str] = {}
-    out: Path | None = None
-    parallelism: int = 0
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """How a run stands, with what its events cannot know.
-
-    `interrupted`: marked as running while nobody drives it, for its worker died. `laid`: its project lies whole in
-    `row.out`.
-    """
-
-    state: ProjectState
-    row: RunRow
-    interrupted: bool = False
-    laid: bool = False
-
-
-class Driver(Protocol):
-    async def drive(self, session: RunSession) -> ProjectState: ...
-
-    def stop(self) -> None: ...
-
-
-class Parts(msgspec.Struct, frozen=True):
-    """The concrete parts behind an orchestrator, made by bootstrap.
-
-    `settle` turns a request into a run to be, or raises an `InputError` before anything was started. `lay_out`
-    writes (message, files) commits as a git repository that carries a mark; `check_out` refuses a folder early;
-    `is_laid_out` tells whether the last writing to a folder came to its end.
-    `calls` lists a run's recorded model calls. `close` gives everything back.
-    """
-
-    engine: WorkflowEngine
-    journal: Journal
-    driver: Driver
-    clock: Clock
-    settle: Callable[[RunRequest], NewRun]
-    lay_out: Callable[[Path, Sequence[tuple[str, Mapping[str, bytes]]], str], Awaitable[str]]
-    check_out: Callable[[Path, str | None], Awaitable[None]]
-    calls: Callable[[str], Awaitable[list[CallRow]]]
-    close: Callable[[], Awaitable[None]]
-    estimate: Callable[[RunRequest, Sequence[Past]], tuple[str, list[PhaseEstimate]]]
-    probe: Probe = no_probe
-    is_laid_out: Callable[[Path], bool] = Path.is_dir
 
 
 class Orchestrator:
@@ -106,6 +39,7 @@ class Orchestrator:
         self._engine = parts.engine
         self._journal = parts.journal
         self._driven: set[str] = set()
+        self._stopped = asyncio.Event()
 
     async def __aenter__(self) -> Orchestrator:
         return self
@@ -118,6 +52,7 @@ class Orchestrator:
 
     def stop(self) -> None:
         """Starts no further task; drives return when the tasks under way have ended (at most 30 s)."""
+        self._stopped.set()
         self._parts.driver.stop()
 
     async def run(self, request: RunRequest) -> ProjectState:
@@ -182,6 +117,28 @@ class Orchestrator:
         else:
             await self._give_back_on_error(session, self._engine.resume(session, by=by, budget=budget))
         return await self.drive(session)
+
+    async def wait(self, state: ProjectState) -> ProjectState:
+        """Goes on with a run each time its provider lets it, until it ends or waits for something else.
+
+        A run that waits sleeps in the journal: what is lost with this process is the waiting alone. `stop` ends it.
+        """
+        while state.status is RunStatus.WAITING_PROVIDER and not self._stopped.is_set():
+            await self._sleep_until(state.resume_at or 0.0)
+            state = await self.state(state.run_id)
+            if state.status is RunStatus.WAITING_PROVIDER and not self._stopped.is_set():
+                state = await self.resume(state.run_id, by="its time has come")
+        return state
+
+    async def _sleep_until(self, moment: float) -> None:
+        clock = self._parts.clock
+        ends = [
+            asyncio.ensure_future(clock.sleep(max(0.0, moment - clock.now()))),
+            asyncio.ensure_future(self._stopped.wait()),
+        ]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
 
     async def retry(self, run_id: str, phase: str, *, by: str = "") -> ProjectState:
         session = await self._claimed(run_id)

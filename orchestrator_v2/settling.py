@@ -27,7 +27,7 @@ from orchestrator_v2.llm.auth import credential_variables, resolve_credentials
 from orchestrator_v2.llm.prices import parse_price_row
 from orchestrator_v2.llm.tokens import estimate_tokens
 from orchestrator_v2.llm.types import LLMConfig
-from orchestrator_v2.orchestrator import RunRequest
+from orchestrator_v2.parts import RunRequest
 
 # A brief is read whole by every agent; past this it would not fit beside the work itself (bytes).
 LARGEST_BRIEF = 1 << 20
@@ -114,9 +114,11 @@ class Settling:
         key: Secret | None,
         resolve: Resolve,
         needs_key: Callable[[str], bool],
+        batches: Callable[[LLMConfig], bool],
         checks: Collection[str],
     ) -> None:
         self._needs_key = needs_key
+        self._batches = batches
         self._loaded = loaded
         self._checks = checks
         self._key = key
@@ -127,6 +129,7 @@ class Settling:
         settings = self._loaded.settings
         graph = self._graph(request.workflow)
         backing = self.backing(request.mode or settings.mode, request.provider, request.model)
+        self._check_batches(request.batch, graph, backing)
         budget = request.budget
         if budget is None and settings.budget_usd is not None:
             budget = nano_usd(settings.budget_usd)
@@ -146,9 +149,23 @@ class Settling:
             prompts=prompts_digest(),
             prices=backing.prices,
             review=request.review,
+            batch=request.batch,
             answers={question: self._without_keys(answer) for question, answer in request.answers.items()},
             out=str(request.out.absolute()) if request.out else "",
         )
+
+    def _check_batches(self, wanted: bool, graph: PhaseGraph, backing: Backing) -> None:
+        """Raises `ConfigError` for a run by batches that nobody would take; a simulated run has no calls at all."""
+        if backing.config is None:
+            if wanted:
+                raise ConfigError("A simulated run has no batches.", "It asks no model.", "Leave --batch out.")
+            return
+        if (wanted or any(phase.batch for phase in graph.phases.values())) and not self._batches(backing.config):
+            raise ConfigError(
+                f"{backing.config.provider} has no batch lane here.",
+                "" if wanted else "A phase of the workflow says `batch: true`.",
+                "Use anthropic or openai, or leave the batches out.",
+            )
 
     def estimate(self, request: RunRequest, past: Sequence[Past]) -> tuple[str, list[PhaseEstimate]]:
         """The model, and what each phase may use; needs no key. Raises `InputError`, `ConfigError` classes."""
@@ -187,7 +204,7 @@ class Settling:
         if config.credential is None and self._needs_key(config.provider):
             if mode == "auto":
                 return Backing("simulated")
-            variables = " or ".join(credential_variables(config.provider)) or "a key"
+            variables = " or ".join(credential_variables(config.provider, self._loaded.catalog)) or "a key"
             raise CredentialMissingError(
                 f"Real mode needs a key for {config.provider}, and there is none.",
                 "It is never replaced by a simulation.",
@@ -201,7 +218,8 @@ class Settling:
     def config(self, provider: str, model: str) -> LLMConfig:
         """The model with its credential, read anew from the settings each time: keys stand in no state."""
         settings = self._loaded.settings
-        found = resolve_credentials(provider, reveal(self._loaded.keys), explicit=self._key)
+        loaded = self._loaded
+        found = resolve_credentials(provider, reveal(loaded.keys), explicit=self._key, catalog=loaded.catalog)
         first, spare = (*found, None, None)[:2]
         return LLMConfig(
             provider,

@@ -23,6 +23,7 @@ from orchestrator_v2.core.records import Provenance
 from orchestrator_v2.core.secrets import REDACTED, Secret
 from orchestrator_v2.core.usage import NO_USAGE, Usage
 from orchestrator_v2.llm.base import Invoker
+from orchestrator_v2.llm.client import LLMClient
 from orchestrator_v2.llm.structured import clean_text
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 
@@ -64,7 +65,7 @@ class LlmAgentMixin:
     parser: ResponseParser
 
     async def _llm_plan(self, client: Invoker, assignment: Assignment, context: AgentContext) -> AgentPlan:
-        room = room_for(client.provider, client.model, PLAN_TOKENS)
+        room = _room(client, PLAN_TOKENS)
         prompt = self.prompts.plan(self.role, assignment, context, room=room.prompt)
         ask = _Ask(client, context.credential, room, f"{assignment.key}/plan")
         asked = await self._ask(ask, prompt, self.parser.plan)
@@ -89,7 +90,7 @@ class LlmAgentMixin:
     ) -> AgentOutput:
         phase = assignment.phase
         judges = phase.gate.review == "agent" and number == len(plan.steps)
-        room = room_for(client.provider, client.model, ACT_TOKENS)
+        room = _room(client, ACT_TOKENS)
         prompt = self.prompts.act(self.role, assignment, context, plan=plan, number=number, made=made, room=room.prompt)
         asked = await self._ask(
             _Ask(client, context.credential, room, f"{assignment.key}/act/{number}"),
@@ -126,6 +127,12 @@ class LlmAgentMixin:
                 problem.why or problem.what,
                 "Retry the phase, or use a stronger model.",
             ) from None
+
+
+def _room(client: Invoker, wanted: int) -> Room:
+    """The room in that client's model, by what the client itself knows of it."""
+    facts = client.info.facts if isinstance(client, LLMClient) else None
+    return room_for(client.provider, client.model, wanted, facts)
 
 
 def _corrective(messages: Sequence[Message], bad: Completion, words: str) -> list[Message]:

@@ -44,9 +44,12 @@ class Room(msgspec.Struct, frozen=True):
     prompt: int
 
 
-def room_for(provider: str, model: str, wanted: int) -> Room:
-    """The shares for an answer of `wanted` tokens; a small window gives a quarter of itself to the answer."""
-    facts = load_catalog().get(provider, ProviderRow()).models.get(model, ModelRow())
+def room_for(provider: str, model: str, wanted: int, facts: ModelRow | None = None) -> Room:
+    """The shares for an answer of `wanted` tokens; a small window gives a quarter of itself to the answer.
+
+    `facts` are the model's, where a user's own rows may know it better than those of the package.
+    """
+    facts = facts or load_catalog().get(provider, ProviderRow()).models.get(model, ModelRow())
     window = facts.window or UNKNOWN_WINDOW
     most = min(facts.max_output or UNKNOWN_OUTPUT, window // 4)
     # Twice the answer is kept free: one that was cut off is asked for again with twice the cap.

@@ -27,7 +27,7 @@ def estimate(
     json: Json = False,
 ) -> int:
     """Say what a real run may cost, phase by phase; nothing is started, no key is needed."""
-    from orchestrator_v2.orchestrator import RunRequest
+    from orchestrator_v2.parts import RunRequest
 
     request = RunRequest(read_brief(words or (), brief), workflow=workflow, provider=provider, model=model)
     name, lines = given(context).ask(lambda orchestrator: orchestrator.estimate(request))

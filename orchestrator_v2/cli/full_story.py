@@ -20,7 +20,7 @@ from orchestrator_v2.core.usage import usd
 from orchestrator_v2.engine.history import made_how
 from orchestrator_v2.engine.replay import REPLAY
 from orchestrator_v2.engine.state_models import PhaseState, ProjectState
-from orchestrator_v2.orchestrator import Standing
+from orchestrator_v2.parts import Standing
 
 
 def say(standing: Standing, events: Sequence[Recorded]) -> None:

@@ -109,7 +109,11 @@ def ask(
     max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")] = 4_000,
     search: Annotated[
         str,
-        typer.Option(metavar="ENGINE", help="Search first: auto, ddgs, brave, tavily, google_cse.", show_default=False),
+        typer.Option(
+            metavar="ENGINE",
+            help="Search: auto, ddgs, brave, tavily, google_cse; native: the model itself.",
+            show_default=False,
+        ),
     ] = "",
     stream: Annotated[bool, typer.Option("--stream", help="Print the answer as it comes.")] = False,
     json: Json = False,

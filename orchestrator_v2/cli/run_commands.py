@@ -34,6 +34,8 @@ def run(
     parallelism: o.Parallelism = None,
     human_review: o.HumanReview = False,
     interactive: o.Interactive = False,
+    batch: o.Batch = False,
+    wait: o.Wait = False,
     json: Json = False,
 ) -> int:
     """Turn a brief into a project: simulated and free unless --mode says otherwise."""
@@ -54,6 +56,7 @@ def run(
         "review": "human" if human_review else "agent",
         "out": out_path(out),
         "parallelism": read_parallelism(parallelism),
+        "batch": batch,
     }
     options = given(context)
     options.settings()
@@ -61,12 +64,12 @@ def run(
         from orchestrator_v2.cli.asking import ask_questions
 
         fields["answers"] = ask_questions(text)
-    return _drive_new(options, text, fields, as_json=json)
+    return _drive_new(options, text, fields, wait=wait, as_json=json)
 
 
-def _drive_new(options: Given, text: str, fields: dict[str, Any], *, as_json: bool) -> int:
+def _drive_new(options: Given, text: str, fields: dict[str, Any], *, wait: bool, as_json: bool) -> int:
     from orchestrator_v2.cli.driving import drive
-    from orchestrator_v2.orchestrator import RunRequest
+    from orchestrator_v2.parts import RunRequest
 
     request = RunRequest(text, **fields)
 
@@ -74,7 +77,8 @@ def _drive_new(options: Given, text: str, fields: dict[str, Any], *, as_json: bo
         session = await orchestrator.start(request)
         _mention_unused(request, session.state.begun.mode)
         await _mention_interrupted(orchestrator, session.state.run_id)
-        return await orchestrator.drive(session)
+        state = await orchestrator.drive(session)
+        return await orchestrator.wait(state) if wait else state
 
     return drive(options, begin, as_json=as_json)
 
@@ -104,7 +108,9 @@ async def _mention_interrupted(orchestrator: Any, own: str) -> None:
         )
 
 
-def resume(context: typer.Context, run_id: RunId, budget: o.Budget = None, json: Json = False) -> int:
+def resume(
+    context: typer.Context, run_id: RunId, budget: o.Budget = None, wait: o.Wait = False, json: Json = False
+) -> int:
     """Go on with a run; what is done stays done."""
     amount = read_budget(budget)
     from orchestrator_v2.cli.driving import drive
@@ -113,7 +119,8 @@ def resume(context: typer.Context, run_id: RunId, budget: o.Budget = None, json:
         state = await orchestrator.state(run_id)
         watching.seed(state)
         await _mention_interrupted(orchestrator, state.run_id)
-        return await orchestrator.resume(state.run_id, by=person(), budget=amount)
+        state = await orchestrator.resume(state.run_id, by=person(), budget=amount)
+        return await orchestrator.wait(state) if wait else state
 
     return drive(given(context), go_on, as_json=json)
 

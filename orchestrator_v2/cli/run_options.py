@@ -25,4 +25,8 @@ Budget = Annotated[
 ]
 Parallelism = Annotated[int | None, typer.Option(metavar="N", help="How many phases go on at once.")]
 HumanReview = Annotated[bool, typer.Option("--human-review", help="Reviews wait for a person.")]
+Batch = Annotated[
+    bool, typer.Option("--batch", help="All model calls by the provider's batch lane: half the price, within a day.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Stay, and go on each time the provider lets the run.")]
 Interactive = Annotated[bool, typer.Option("--interactive", help="Answer the intake's questions first.")]

@@ -16,7 +16,7 @@ from orchestrator_v2.cli.words import INTERRUPTED, NEXT, PHASE, STATUSES
 from orchestrator_v2.core.usage import Usage
 from orchestrator_v2.engine.replay import REPLAY, reach
 from orchestrator_v2.engine.state_models import TERMINAL, PhaseStatus, ProjectState, RunStatus
-from orchestrator_v2.orchestrator import Standing
+from orchestrator_v2.parts import Standing
 
 
 def say_result(standing: Standing, *, code: int, drained: bool, as_json: bool) -> None:

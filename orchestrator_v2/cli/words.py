@@ -62,7 +62,7 @@ NEXT: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "orchestrator approve {run}",
             'orchestrator reject {run} --reason "…"',
         ),
-        "waiting_provider": ("orchestrator resume {run}",),
+        "waiting_provider": ("orchestrator resume {run} --wait",),
         "waiting_budget": ("orchestrator cost {run}", "orchestrator resume {run} --budget USD"),
         "needs_credential": ("orchestrator resume {run}",),
         "needs_attention": ("orchestrator show {run}", "orchestrator resume {run}"),

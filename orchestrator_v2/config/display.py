@@ -17,7 +17,7 @@ def rows(loaded: LoadedSettings) -> list[tuple[str, str, str]]:
     settings = [(name, _shown(_value(loaded, name)), loaded.sources[name]) for name in FIELDS]
     keys = [
         (name, f"…{loaded.keys[name].last_four}" if name in loaded.keys else "", loaded.sources.get(name, "not set"))
-        for name in all_credential_variables()
+        for name in all_credential_variables(loaded.catalog)
     ]
     return settings + keys
 

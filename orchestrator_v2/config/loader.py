@@ -17,27 +17,32 @@ from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.core.errors import ConfigError
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.auth import all_credential_variables
+from orchestrator_v2.llm.catalog import Catalog, load_catalog
+from orchestrator_v2.llm.own_rows import with_own_rows
 
 PREFIX = "ORCHESTRATOR_"
+MODELS_FILE = "models.toml"
 FIELDS = Settings.__struct_fields__
 
 
 class LoadedSettings(msgspec.Struct, frozen=True):
     """`sources` names for each field, and each found key variable, where it came from:
-    `flag`, `environment`, `.env`, `config file` or `default`. `keys` maps a variable's name to its secret.
+    `flag`, `environment`, `.env`, `config file` or `default`. `keys` maps a variable's name to its secret. `catalog`
+    are the providers and models that are known, the user's own among them.
     """
 
     settings: Settings
     sources: Mapping[str, str]
     keys: Mapping[str, Secret]
+    catalog: Catalog = msgspec.field(default_factory=load_catalog)
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """What one place says: settings by field name, keys by variable, and names that mean nothing."""
+    """What one place says: settings by field name, variables that may be keys, and names that mean nothing."""
 
     source: str
     values: Mapping[str, object] = {}
-    keys: Mapping[str, str] = {}
+    variables: Mapping[str, str] = {}
     unknown: tuple[str, ...] = ()
 
 
@@ -77,23 +82,36 @@ def inspect_settings(
     )
     values: dict[str, object] = {}
     sources: dict[str, str] = {}
-    keys: dict[str, Secret] = {}
     for layer in layers:
         for name, value in layer.values.items():
             if sources.setdefault(name, layer.source) == layer.source:
                 values[name] = value
-        for name, key in layer.keys.items():
-            if sources.setdefault(name, layer.source) == layer.source:
-                keys[name] = Secret(key)
     problems = [_unknown(layer.source, name) for layer in layers for name in layer.unknown]
     checked, bad = _checked(values)
     problems += [f"{_written(name, sources[name])} ({sources[name]}): {what}" for name, what in bad]
     if "data_dir" not in checked:
         checked["data_dir"] = _data_home(environ, home) / "orchestrator"
+    beside = user_config_path(environ, home).with_name(MODELS_FILE)
+    if "models_file" not in checked and beside.is_file():
+        checked["models_file"] = beside
     paths = {name: _absolute(value, cwd, home) for name, value in checked.items() if isinstance(value, Path)}
     settings = Settings(**{**checked, **paths})  # type: ignore[arg-type]
+    catalog, of_models = with_own_rows(settings.models_file) if settings.models_file else (load_catalog(), [])
+    keys = _keys(layers, catalog, sources)
     wrong = {name: f"{sources[name]} (wrong, not used)" for name, _ in bad}
-    return LoadedSettings(settings, {**dict.fromkeys(FIELDS, "default"), **sources, **wrong}, keys), problems
+    told = {**dict.fromkeys(FIELDS, "default"), **sources, **wrong}
+    return LoadedSettings(settings, told, keys, catalog), problems + of_models
+
+
+def _keys(layers: Sequence[Layer], catalog: Catalog, sources: dict[str, str]) -> dict[str, Secret]:
+    """The keys by the variables that the catalog names, each noted in `sources`."""
+    keys: dict[str, Secret] = {}
+    for name in all_credential_variables(catalog):
+        layer = next((layer for layer in layers if name in layer.variables), None)
+        if layer is not None:
+            keys[name] = Secret(layer.variables[name])
+            sources[name] = layer.source
+    return keys
 
 
 def user_config_path(environ: Mapping[str, str], home: Path) -> Path:
@@ -139,7 +157,7 @@ def _variables(source: str, variables: Mapping[str, str]) -> Layer:
     return Layer(
         source,
         {named[name]: value for name, value in ours.items() if named[name] in FIELDS},
-        {name: set_ones[name] for name in all_credential_variables() if name in set_ones},
+        set_ones,
         tuple(name for name in ours if named[name] not in FIELDS),
     )
 

@@ -26,6 +26,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     provider: Annotated[str, Meta(min_length=1, description="The provider of real mode.")] = "anthropic"
     model: Annotated[str, Meta(description="The model. Empty: the provider's default.")] = ""
     base_url: Annotated[str, Meta(description="A server that speaks the provider's protocol. Empty: its own.")] = ""
+    models_file: Annotated[
+        Path | None,
+        Meta(description="Own prices, models and vendors. Empty: models.toml beside config.toml, if it is there."),
+    ] = None
     budget_usd: Annotated[float | None, Meta(ge=0, description="The ceiling of a run's cost. Empty: none.")] = None
     parallelism: Annotated[int, Meta(ge=1, le=256, description="How many tasks of a run go on at once.")] = 4
     retry_max_attempts: Annotated[int, Meta(ge=1, le=20, description="Tries of a model call, the first included.")] = 3

@@ -33,6 +33,7 @@ Where an error is made from a vendor's exception is `llm/errors.py`; how one is 
     │   ├── OutputTruncatedError          stopped at max_tokens
     │   ├── RefusalError                  refusal or content filter
     │   ├── EmptyOutputError              nothing, or white space
+    │   ├── BatchPendingError             handed in as a batch that the provider still works on
     │   ├── PromptTooLargeError           over the model's window; has `over_by` (tokens)
     │   └── MissingExtraError             a package is not installed; says how to
     ├── InvalidOutputError                a model's answer that does not fit its schema
@@ -244,6 +245,17 @@ class PromptTooLargeError(ProviderError):
     def __init__(self, what: str, why: str = "", do: str = "", *, over_by: int = 0) -> None:
         super().__init__(what, why, do)
         self.over_by = over_by
+
+
+class BatchPendingError(ProviderError):
+    """The call was handed in and is not answered yet; `retry_after` is when to ask again, in seconds."""
+
+    code, parks_as = "batch_pending", "waiting_provider"
+
+    def __init__(self, what: str, why: str = "", do: str = "", *, retry_after: float) -> None:
+        super().__init__(what, why, do)
+        self.retry_after = retry_after
+        self.unbilled = True
 
 
 class MissingExtraError(ProviderError):

@@ -24,6 +24,7 @@ class RunStarted(_Event, frozen=True):
     `mode` is simulated or real; `brief` is the hash of the brief's blob; `budget` is in nano-dollars (None: no
     ceiling); `prompts` is the digest of the templates; `prices` maps a model to its pinned price row.
     `answers` holds what the user said to the intake's questions; `review` is the reviewer (`agent` or `human`).
+    `batch`: all model calls go by the provider's batch lane, not those alone whose phase says so.
     """
 
     project_id: str
@@ -40,6 +41,7 @@ class RunStarted(_Event, frozen=True):
     review: str = "agent"
     answers: dict[str, str] = {}
     forked_from: str = ""
+    batch: bool = False
 
 
 class TaskStarted(_Event, frozen=True):

@@ -19,6 +19,7 @@ CRASH_POINTS = (
     "committed-before-response",
     "claimed",
     "intent-committed",
+    "batch-handed-in",
     "request-sent",
     "first-byte",
     "last-byte-before-parse",

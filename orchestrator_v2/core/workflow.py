@@ -25,6 +25,7 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
     `agent` is a role, an alias of one, or `engine`. `inputs` are glob patterns over upstream artifacts (empty:
     all of them). `outputs` are glob patterns the phase may write. `when` maps a fact of the run (`mode`) to the
     value it must have. `on_fail` names the phase that a failed gate or a rejection reopens (empty: this one).
+    `batch`: nobody waits for it, so its model calls go by the provider's cheaper batch lane.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
     when: dict[str, str] = {}
     optional: bool = False
     max_rounds: int = 3
+    batch: bool = False
     on_fail: str = ""
 
 

@@ -44,6 +44,7 @@ class NewRun(msgspec.Struct, frozen=True):
     review: str = "agent"
     answers: dict[str, str] = {}
     owner_id: str = "local"
+    batch: bool = False
     out: str = ""
 
 
@@ -91,6 +92,7 @@ class WorkflowEngine:
             prompts=new.prompts,
             prices=new.prices,
             review=new.review,
+            batch=new.batch,
             answers=new.answers,
         )
         blobs = {started.brief: brief}

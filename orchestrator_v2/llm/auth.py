@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from orchestrator_v2.core.secrets import Secret
-from orchestrator_v2.llm.catalog import ProviderRow, load_catalog
+from orchestrator_v2.llm.catalog import Catalog, ProviderRow, load_catalog
 
 CredentialKind = Literal["api_key", "oauth_token"]
 
@@ -36,9 +36,10 @@ def resolve_credential(
     *,
     explicit: Secret | None = None,
     prefer_oauth: bool = True,
+    catalog: Catalog | None = None,
 ) -> ResolvedCredential | None:
     """The credential to use, or None where there is none; `explicit` always wins over the environment."""
-    found = resolve_credentials(provider, environ, explicit=explicit, prefer_oauth=prefer_oauth)
+    found = resolve_credentials(provider, environ, explicit=explicit, prefer_oauth=prefer_oauth, catalog=catalog)
     return found[0] if found else None
 
 
@@ -48,6 +49,7 @@ def resolve_credentials(
     *,
     explicit: Secret | None = None,
     prefer_oauth: bool = True,
+    catalog: Catalog | None = None,
 ) -> tuple[ResolvedCredential, ...]:
     """All credentials in the order of preference: the second is the spare one (`LLMConfig.spare_credential`).
 
@@ -55,7 +57,7 @@ def resolve_credentials(
     """
     if explicit is not None:
         return (ResolvedCredential(explicit, kind_of(explicit), "given explicitly"),)
-    rows = sorted(_variables(provider), key=lambda row: (row[1] == "oauth_token") != prefer_oauth)
+    rows = sorted(_variables(provider, catalog), key=lambda row: (row[1] == "oauth_token") != prefer_oauth)
     return tuple(
         ResolvedCredential(Secret(environ[variable]), kind, f"environment {variable}")
         for variable, kind in rows
@@ -68,18 +70,19 @@ def kind_of(secret: Secret) -> CredentialKind:
     return "oauth_token" if secret.reveal().startswith(_OAUTH_PREFIX) else "api_key"
 
 
-def credential_variables(provider: str) -> tuple[str, ...]:
+def credential_variables(provider: str, catalog: Catalog | None = None) -> tuple[str, ...]:
     """The environment variables that are looked at, for messages and `config show`."""
-    return tuple(variable for variable, _ in _variables(provider))
+    return tuple(variable for variable, _ in _variables(provider, catalog))
 
 
-def all_credential_variables() -> tuple[str, ...]:
+def all_credential_variables(catalog: Catalog | None = None) -> tuple[str, ...]:
     """Those of every provider in the catalog and of every search engine, each once."""
-    listed = (variable for name in load_catalog() for variable in credential_variables(name))
+    rows = load_catalog() if catalog is None else catalog
+    listed = (variable for name in rows for variable in credential_variables(name, rows))
     return tuple(dict.fromkeys([*listed, *SEARCH_VARIABLES]))
 
 
-def _variables(provider: str) -> list[tuple[str, CredentialKind]]:
-    row = load_catalog().get(provider, ProviderRow())
+def _variables(provider: str, catalog: Catalog | None) -> list[tuple[str, CredentialKind]]:
+    row = (load_catalog() if catalog is None else catalog).get(provider, ProviderRow())
     tokens: list[tuple[str, CredentialKind]] = [(name, "oauth_token") for name in row.oauth_keys]
     return [*tokens, *((name, "api_key") for name in row.keys)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+from orchestrator_v2.core.errors import ProviderError
 from orchestrator_v2.llm.types import Completion, Embeddings, InvokeOptions, Message
 
 DEFAULT_OPTIONS = InvokeOptions()
@@ -62,6 +63,25 @@ class Embedder(Protocol):
 
     async def embed(self, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
         """One vector for each text, in order. Raises `ProviderError`."""
+        ...
+
+
+@runtime_checkable
+class Batcher(Protocol):
+    """A provider's client that also takes a call to be answered within a day, for a part of the price."""
+
+    async def hand_in(self, name: str, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS) -> str:
+        """Gives the call in as a batch of one and returns the provider's handle on it. Raises `ProviderError`.
+
+        `name` marks the call in the batch: up to 64 letters, digits, `-` and `_`.
+        """
+        ...
+
+    async def collect(self, handle: str) -> Completion | ProviderError | None:
+        """The answer, or the error that the call ended in; None while it is being worked on.
+
+        Raises `ProviderError` when that could not be learned; the call itself is as it was.
+        """
         ...
 
 

@@ -7,31 +7,38 @@ from __future__ import annotations
 
 import datetime
 import functools
+from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from orchestrator_v2.core.errors import ConfigError, UnknownNameError
 from orchestrator_v2.llm.prices import FREE, PriceRow
 from orchestrator_v2.llm.tokens import NEWER_CLAUDE
+
+Tokens = Annotated[int, Meta(gt=0)]
 
 
 class ModelRow(msgspec.Struct, frozen=True):
     """A model as the data file has it; `retires` is a date (YYYY-MM-DD), `tokenizer` a factor on token estimates.
 
     `sampling` and `stop` say whether it takes a temperature and stop sequences; `embeds`: it makes vectors, no text.
+    `native_search` is what its wire calls the vendor's own search tool (none: empty). A `price` is the user's own.
     """
 
-    window: int | None = None
-    max_output: int | None = None
+    window: Tokens | None = None
+    max_output: Tokens | None = None
     sampling: bool = False
     stop: bool = True
     json_schema: bool = True
     embeds: bool = False
-    tokenizer: float = NEWER_CLAUDE
-    retires: str = ""
+    tokenizer: Annotated[float, Meta(gt=0, le=10)] = NEWER_CLAUDE
+    retires: Annotated[str, Meta(pattern=r"^(\d{4}-\d\d-\d\d)?$")] = ""
     successor: str = ""
+    native_search: str = ""
+    price: PriceRow | None = None
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -64,7 +71,9 @@ class ProviderRow(msgspec.Struct, frozen=True):
 
     `keys` are the environment variables of its API key, `oauth_keys` those of its OAuth token; `keyless`: it works
     without. `open`: any model name passes. `free`: its calls cost 0. `priced_as` is its name in the price table.
-    `embedding` is its default model for vectors. `address` is the form of the base_url that the user must give.
+    `embedding` is its default model for vectors. `batch_percent` is what a call in its batch lane costs of the usual
+    price (None: no such lane is spoken here). `address` is the form of the base_url that the user must give.
+    `uncapped_searches`: its wire takes no limit on the searches of the model's own tool, so many are reserved for.
     """
 
     wire: str = ""
@@ -79,8 +88,14 @@ class ProviderRow(msgspec.Struct, frozen=True):
     free: bool = False
     priced_as: str = ""
     embedding: str = ""
+    batch_percent: int | None = None
     address: str = ""
+    uncapped_searches: int = 0
     dialect: Dialect = Dialect()
+
+
+# Every provider's row by its name. Who looks something up is given one: a user's own rows are in no global table.
+Catalog = Mapping[str, ProviderRow]
 
 
 # An unknown model behind somebody's base_url: the older wire, which all compatible servers speak.
@@ -90,7 +105,7 @@ _PASSED_THROUGH = ModelRow(sampling=True, json_schema=False)
 class ModelInfo(msgspec.Struct, frozen=True):
     """A resolved model: `base_url` is where it is reached, `own_base_url` whether that is not the vendor's own server.
 
-    `price` is None while it is unknown.
+    `price` is None while it is unknown. `row` is its provider's.
     """
 
     provider: str
@@ -99,11 +114,12 @@ class ModelInfo(msgspec.Struct, frozen=True):
     base_url: str
     own_base_url: bool = False
     price: PriceRow | None = None
+    row: ProviderRow = ProviderRow()
 
 
 @functools.cache
-def load_catalog() -> dict[str, ProviderRow]:
-    """Every provider's row by its name, in the order of the files' names."""
+def load_catalog() -> Catalog:
+    """The rows that come with the package, in the order of the files' names."""
     files = sorted(resources.files("orchestrator_v2.llm.vendors").iterdir(), key=lambda file: file.name)
     decoder = msgspec.json.Decoder(dict[str, ProviderRow])
     rows: dict[str, ProviderRow] = {}
@@ -113,13 +129,15 @@ def load_catalog() -> dict[str, ProviderRow]:
     return rows
 
 
-def resolve_model(provider: str, name: str, *, now: float, base_url: str = "") -> ModelInfo:
+def resolve_model(
+    provider: str, name: str, *, now: float, base_url: str = "", catalog: Catalog | None = None
+) -> ModelInfo:
     """The model of that name or alias; an empty name is the provider's default. `now` is in epoch seconds.
 
     Raises `UnknownNameError` with near matches for a name the provider does not have, and `ConfigError` naming the
     successor for a model that is retired. With an own `base_url` neither: what is served there is not ours to know.
     """
-    row = load_catalog().get(provider, ProviderRow(open=True))
+    row = (load_catalog() if catalog is None else catalog).get(provider, ProviderRow(open=True))
     wanted = row.aliases.get(name, name) or row.default
     facts = row.models.get(wanted)
     passes = bool(base_url) or row.open
@@ -133,14 +151,22 @@ def resolve_model(provider: str, name: str, *, now: float, base_url: str = "") -
             "The provider does not serve it any more.",
             f"Use '{facts.successor}'.",
         )
+    facts = facts or _PASSED_THROUGH
+    reached = base_url or row.base_url
     return ModelInfo(
         provider=provider,
         name=wanted,
-        facts=facts or _PASSED_THROUGH,
-        base_url=base_url or row.base_url,
-        own_base_url=bool(base_url) and base_url != row.base_url,
-        price=FREE if row.free else None,
+        facts=facts,
+        base_url=reached,
+        own_base_url=reached != load_catalog().get(provider, row).base_url,
+        price=given_price(row, facts),
+        row=row,
     )
+
+
+def given_price(row: ProviderRow, facts: ModelRow) -> PriceRow | None:
+    """The price that the rows themselves say; None where the price table is to be asked."""
+    return facts.price or (FREE if row.free else None)
 
 
 def is_retired(facts: ModelRow, now: float) -> bool:
@@ -154,9 +180,9 @@ def lifecycle_note(info: ModelInfo, now: float) -> str:
     return f"The model '{info.name}' retires on {info.facts.retires}; its successor is '{info.facts.successor}'."
 
 
-def list_models(provider: str, now: float) -> list[str]:
+def list_models(provider: str, now: float, catalog: Catalog | None = None) -> list[str]:
     """Names that may be used at `now`, the default first."""
-    row = load_catalog().get(provider, ProviderRow())
+    row = (load_catalog() if catalog is None else catalog).get(provider, ProviderRow())
     names = [name for name, facts in row.models.items() if not is_retired(facts, now)]
     return sorted(names, key=lambda name: name != row.default)
 

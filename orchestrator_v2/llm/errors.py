@@ -26,6 +26,7 @@ from orchestrator_v2.core.errors import (
     StreamTruncatedError,
 )
 from orchestrator_v2.core.secrets import Secret, redact
+from orchestrator_v2.llm.origin import origin_of
 
 E = TypeVar("E", bound=ProviderError)
 
@@ -139,6 +140,33 @@ _BY_EXCEPTION: Mapping[str, tuple[type[ProviderError], bool]] = {
     "ValueError": (RequestRejectedError, False),
     "TypeError": (RequestRejectedError, False),
 }
+# The same in words, and what to do where the class alone does not say it; the first row that is in the chain of causes
+# counts. What such exceptions say themselves holds numbers, names of libraries and, some of them, the key.
+_CHECK = "Check the base_url and the network, then resume."
+_UNSENDABLE = (
+    "The request holds a character that no HTTP request can carry, most likely in the key or the model's name."
+)
+_IN_WORDS: Mapping[str, tuple[str, str]] = {
+    "ConnectionRefusedError": ("{there} refused the connection: nothing listens there.", _CHECK),
+    "gaierror": ("The host of {there} is not known.", _CHECK),
+    "SSLCertVerificationError": (
+        "The certificate of {there} does not verify.",
+        "Check the base_url, and which certificate authorities this machine trusts.",
+    ),
+    "SSLEOFError": ("{there} hung up in the TLS handshake.", _CHECK),
+    "ConnectTimeout": ("{there} did not take the connection in time.", _CHECK),
+    "SSLError": ("No TLS connection to {there} came about.", "Check the base_url: it may be one for plain http."),
+    "ConnectError": ("No connection to {there} came about.", _CHECK),
+    "PoolTimeout": ("No connection to {there} became free in time.", "Lower the parallelism, then resume."),
+    "ReadTimeout": ("{there} was silent for too long.", ""),
+    "WriteTimeout": ("{there} took the request too slowly.", ""),
+    "LocalProtocolError": (_UNSENDABLE, "Copy the key again, alone and whole."),
+    "UnicodeEncodeError": (_UNSENDABLE, "Copy the key again, alone and whole."),
+    "RemoteProtocolError": ("{there} hung up, or does not speak HTTP.", ""),
+    "NetworkError": ("{there} hung up before the answer was whole.", ""),
+    "ConnectionError": ("{there} hung up before the answer was whole.", ""),
+    "TimeoutError": ("The whole call took longer than its deadline.", "Raise the timeout, or resume."),
+}
 # Vendors' own words for whatever went wrong below them: the cause inside says more.
 _SHELLS = frozenset({"APIConnectionError", "APITimeoutError"})
 # By exact class: the subclasses are about waiting and hanging up, and stand in the chain of any timeout over TLS.
@@ -146,11 +174,19 @@ _TLS_FAILURES = frozenset({"SSLError", "SSLCertVerificationError"})
 _UNBILLED_STATUSES = frozenset({529})
 
 
-def make_error(kind: type[E], reason: str, *, status: int | None = None, unbilled: bool = False) -> E:
-    """An error of that class with its usual words; `reason` must be redacted already."""
-    what, do = _ADVICE.get(kind, ("The model call failed.", ""))
-    error = kind(what, reason[:REASON_CAP], do, status=status)
+def make_error(kind: type[E], reason: str, *, status: int | None = None, unbilled: bool = False, do: str = "") -> E:
+    """An error of that class with its usual words, `do` in place of its usual advice; `reason` is redacted already."""
+    what, usual = _ADVICE.get(kind, ("The model call failed.", ""))
+    error = kind(what, reason[:REASON_CAP], do or usual, status=status)
     error.unbilled = unbilled
+    return error
+
+
+def lost(error: RequestRejectedError) -> ProviderError:
+    """The end of a batched call that the provider does not have any more, whatever it cost; else raises `error`."""
+    if error.status not in (404, 410):
+        raise error
+    error.unbilled = False
     return error
 
 
@@ -199,8 +235,8 @@ def from_exception(exc: BaseException, *, secrets: Iterable[Secret] = ()) -> Pro
         if isinstance(cause, ProviderError):
             return cause
     kind, unbilled = _exception_kind(exc)
-    text = redact("; ".join(_describe(cause) for cause in _causes(exc)), secrets)
-    return make_error(kind, text, unbilled=unbilled)
+    why, do = _in_words(exc)
+    return make_error(kind, redact(why, secrets), unbilled=unbilled, do=do)
 
 
 def unsettled_charge(error: BaseException, reserved: int | None) -> int | None:
@@ -221,7 +257,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return max(0.0, seconds)
     try:
         moment = email.utils.parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)
@@ -279,9 +315,24 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _describe(exc: BaseException) -> str:
-    text = str(exc).strip()
-    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+def _in_words(exc: BaseException) -> tuple[str, str]:
+    """Why it happened, in one sentence, and what to do (empty: the usual)."""
+    chain = list(_causes(exc))
+    names = {base.__name__ for cause in chain for base in type(cause).__mro__}
+    for name, (why, do) in _IN_WORDS.items():
+        if name in names:
+            said = why.format(there=next(filter(None, map(_origin, chain)), "the server"))
+            return said[:1].upper() + said[1:] if said.startswith("the ") else said, do
+    text = next((text for text in (str(cause).strip() for cause in chain) if text), "")
+    return f"{type(exc).__name__}: {text}" if text else f"{type(exc).__name__}.", ""
+
+
+def _origin(exc: BaseException) -> str:
+    """Where the request went that the transport could not bring home."""
+    try:
+        return origin_of(str(exc.request.url))  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError, ValueError):
+        return ""
 
 
 def _body_text(body: object) -> str:
@@ -297,7 +348,7 @@ def _decoded(body: object) -> object:
     if isinstance(body, str):
         try:
             body = msgspec.json.decode(body)
-        except (msgspec.DecodeError, ValueError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             return body
     return body[0] if isinstance(body, list) and len(body) == 1 else body
 

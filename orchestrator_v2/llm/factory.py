@@ -18,10 +18,9 @@ from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.auth import credential_variables, resolve_credential
 from orchestrator_v2.llm.base import Invoker, Reachable, innermost
-from orchestrator_v2.llm.catalog import ModelInfo, ProviderRow, load_catalog, resolve_model
+from orchestrator_v2.llm.catalog import Catalog, ModelInfo, ProviderRow, load_catalog, resolve_model
 from orchestrator_v2.llm.circuit import Circuit, CircuitConfig, Health
 from orchestrator_v2.llm.client import LLMClient
-from orchestrator_v2.llm.errors import unsupported
 from orchestrator_v2.llm.lane import Lane, RateLimits
 from orchestrator_v2.llm.ledger import CallLedger, RecordedAnswers
 from orchestrator_v2.llm.meter import Meter
@@ -34,9 +33,11 @@ from orchestrator_v2.llm.providers.replay import ReplayClient
 from orchestrator_v2.llm.providers.scripted import Answer, ScriptedCall, ScriptedLLM
 from orchestrator_v2.llm.retry import RetryConfig
 from orchestrator_v2.llm.search.choosing import create_engine
-from orchestrator_v2.llm.search.finding import LiveSearch, RecordedSearch
+from orchestrator_v2.llm.search.finding import LiveSearch, NativeSearch, RecordedSearch
+from orchestrator_v2.llm.search.own_tool import own_tool
 from orchestrator_v2.llm.search.types import NATIVE, SearchConfig
 from orchestrator_v2.llm.types import LLMConfig
+from orchestrator_v2.llm.wrappers.batched import BatchedClient, batch_percent
 from orchestrator_v2.llm.wrappers.circuit import CircuitClient
 from orchestrator_v2.llm.wrappers.fallback import FallbackClient
 from orchestrator_v2.llm.wrappers.logged import CallLog, LoggedClient
@@ -52,7 +53,7 @@ __all__ = ["Answer", "LLMFactory", "ScriptedCall", "ScriptedLLM"]
 
 # Another package brings a provider by an entry point of this group: its name, and a callable that makes it.
 ENTRY_POINTS = "orchestrator_v2.providers"
-WHERE = "A further OpenAI-compatible vendor is one row in `orchestrator_v2/llm/vendors/openai_compatible.json`."
+WHERE = "A further OpenAI-compatible vendor is one table in your models.toml; see docs/how-to/add-a-provider.md."
 DEFAULT_PROVIDER = LLMConfig("anthropic", "")
 # What a role's entry may set.
 ROLE_PARTS = frozenset({"provider", "model", "base_url"})
@@ -72,6 +73,7 @@ class LLMFactory:
 
     `environ` is looked at to say which providers have a key, and for the keys of search engines. `roles` says which
     model an agent's role uses (`{"qa": {"provider": "openai", "model": "gpt-6-luna"}}`), `default` what the others do.
+    `catalog` are the rows of providers and models, those of the package unless a user has some of their own.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class LLMFactory:
         timeouts: Timeouts | None = None,
         roles: Mapping[str, Mapping[str, str]] | None = None,
         default: LLMConfig = DEFAULT_PROVIDER,
+        catalog: Catalog | None = None,
     ) -> None:
+        self.catalog = load_catalog() if catalog is None else catalog
         self._clock = clock
         self._random = random
         self._environ = dict(environ or {})
@@ -115,11 +119,11 @@ class LLMFactory:
         self._provider(config.provider)
         base_url = check_base_url(config.base_url) if config.base_url else ""
         now = self._clock.now()
-        info = resolve_model(config.provider, config.model, now=now, base_url=base_url)
+        info = resolve_model(config.provider, config.model, now=now, base_url=base_url, catalog=self.catalog)
         if prices and info.name in prices:
             return msgspec.structs.replace(info, price=parse_price_row(prices[info.name]))
         if info.price is None:
-            price = find_price(info.provider, info.name, base_url=base_url, now=now)
+            price = find_price(info.provider, info.name, base_url=base_url, now=now, priced_as=info.row.priced_as)
             return msgspec.structs.replace(info, price=price)
         return info
 
@@ -152,10 +156,12 @@ class LLMFactory:
         limits: RateLimits | None = None,
         circuit: CircuitConfig | None = None,
         search: SearchConfig | None = None,
+        batch: bool = False,
     ) -> LLMClient:
         """The stack of docs/decisions/0004 and 0006; what is not asked for is left out.
 
         `limits` hold for all clients on the key, `circuit` for all on the origin (its first configuration stays).
+        `batch` sends by the provider's batch lane and needs a `ledger`; see docs/decisions/0008.
         Raises what `resolve` raises, `CredentialMissingError` without a key, `MissingExtraError` without a package
         that its wire needs, `RequestRejectedError` for a search that the provider does not have.
         """
@@ -163,28 +169,37 @@ class LLMFactory:
         infos = [self.resolve(each, prices=prices) for each in configs]
         secrets = [secret for each in configs for secret in (each.credential, each.spare_credential) if secret]
         retry = retry or RetryConfig()
-        meter = Meter(infos)
+        meter = Meter(infos, percent=batch_percent(infos, ledger) if batch else 100)
         guards = [Guard(limits if each is config else None, circuit, retry.retry_after_cap) for each in configs]
         providers = [self._connect(*each) for each in zip(configs, infos, guards, strict=True)]
         client = FallbackClient(providers[0], providers[1:]) if fallbacks else providers[0]
-        if log is not None:
-            client = LoggedClient(client, log, meter, clock=self._clock, secrets=secrets, excerpts=excerpts)
-        client = MeteredClient(client, meter)
-        if ledger is not None:
+
+        def logged(inner: Invoker) -> Invoker:
+            if log is None:
+                return inner
+            return LoggedClient(inner, log, meter, clock=self._clock, secrets=secrets, excerpts=excerpts)
+
+        client = MeteredClient(logged(client), meter)
+        if ledger is not None and batch:
+            client = BatchedClient(
+                client, ledger, meter, clock=self._clock, logged=logged, secrets=secrets, probe=self._probe
+            )
+        elif ledger is not None:
             client = RecordedClient(client, ledger, meter, secrets=secrets)
         client = RetryingClient(client, config=retry, clock=self._clock, random=self._random, probe=self._probe)
         client = WholeClient(client, max_output=infos[0].facts.max_output)
         if search is not None:
-            client = SearchAugmentedLlm(client, self._search(search, config, ledger, secrets))
+            client = SearchAugmentedLlm(client, self._search(search, infos, ledger, secrets))
         return LLMClient(client, providers[0], infos[0])
 
-    def create_replay(self, config: LLMConfig, ledger: RecordedAnswers) -> Invoker:
+    def create_replay(self, config: LLMConfig, ledger: RecordedAnswers) -> LLMClient:
         """A client that answers as `config` once did, from `ledger` alone; needs no key and no network."""
         base_url = check_base_url(config.base_url) if config.base_url else ""
         # Priced and placed in time by nobody: a recorded run may use a model that is long retired.
-        info = resolve_model(config.provider, config.model, now=0.0, base_url=base_url)
-        client = WholeClient(ReplayClient(info.provider, info.name, ledger), max_output=info.facts.max_output)
-        return SearchAugmentedLlm(client, RecordedSearch(ledger))
+        info = resolve_model(config.provider, config.model, now=0.0, base_url=base_url, catalog=self.catalog)
+        own = ReplayClient(info.provider, info.name, ledger)
+        client = SearchAugmentedLlm(WholeClient(own, max_output=info.facts.max_output), RecordedSearch(ledger))
+        return LLMClient(client, own, info)
 
     def list_providers(self) -> list[Availability]:
         """Each provider, by name, with what is missing for a call."""
@@ -200,8 +215,8 @@ class LLMFactory:
         known = self._availability(name, provider, silent="")
         if not known.ready:
             return known
-        row = load_catalog().get(name, ProviderRow())
-        credential = resolve_credential(name, self._environ)
+        row = self.catalog.get(name, ProviderRow())
+        credential = resolve_credential(name, self._environ, catalog=self.catalog)
         config = LLMConfig(name, row.default or "any", credential.secret if credential else None)
         self._silent[name] = await self._silence(provider, config)
         return self._availability(name, provider)
@@ -216,7 +231,7 @@ class LLMFactory:
 
     def needs_key(self, name: str) -> bool:
         """Whether nothing can be asked of that provider without a key: by its row, else by what it says itself."""
-        row = load_catalog().get(name)
+        row = self.catalog.get(name)
         if row is None or not row.wire or name in self._providers:
             return self._provider(name).needs_credential
         return not row.keyless
@@ -225,7 +240,7 @@ class LLMFactory:
         """Registered here, else by its wire in the catalog, else by another package's entry point."""
         if name in self._providers:
             return self._providers[name]
-        wire = load_catalog().get(name, ProviderRow()).wire
+        wire = self.catalog.get(name, ProviderRow()).wire
         if wire in WIRES:
             if wire not in self._wires:
                 self._wires[wire] = create_provider(wire)
@@ -237,14 +252,14 @@ class LLMFactory:
         raise UnknownNameError("provider", name, self._names(), WHERE)
 
     def _names(self) -> list[str]:
-        listed = (name for name, row in load_catalog().items() if row.wire in WIRES)
+        listed = (name for name, row in self.catalog.items() if row.wire in WIRES)
         others = (point.name for point in _entry_points())
         return sorted({*self._providers, *listed, *others})
 
     def _connect(self, config: LLMConfig, info: ModelInfo, guard: Guard) -> Invoker:
         provider = self._provider(config.provider)
         if self.needs_key(config.provider) and config.credential is None:
-            variables = " or ".join(credential_variables(config.provider)) or "its key"
+            variables = " or ".join(credential_variables(config.provider, self.catalog)) or "its key"
             raise CredentialMissingError(
                 f"There is no key for {config.provider}.", "Nothing can be asked without one.", f"Set {variables}."
             )
@@ -274,12 +289,12 @@ class LLMFactory:
         return self._circuits[origin]
 
     def _search(
-        self, search: SearchConfig, config: LLMConfig, ledger: CallLedger | None, secrets: Sequence[Secret]
+        self, search: SearchConfig, infos: Sequence[ModelInfo], ledger: CallLedger | None, secrets: Sequence[Secret]
     ) -> LiveSearch:
         if search.engine == NATIVE:
-            raise unsupported(
-                f"The search tool of {config.provider} itself cannot be used here.", "Use ddgs, brave, tavily or auto."
-            )
+            for info in infos:
+                own_tool(info)
+            return NativeSearch(search.max_searches, mode=search.mode, clock=self._clock, ledger=ledger)
         engine = create_engine(search.engine, self._environ) if isinstance(search.engine, str) else search.engine
         return LiveSearch(
             engine,
@@ -314,7 +329,7 @@ class LLMFactory:
 
     def _availability(self, name: str, provider: Provider, *, silent: str | None = None) -> Availability:
         extra = provider.missing_extra()
-        credential = resolve_credential(name, self._environ)
+        credential = resolve_credential(name, self._environ, catalog=self.catalog)
         source = credential.source if credential else ""
         no_key = credential is None and self.needs_key(name)
         unheard = self._silent.get(name, "") if silent is None else silent

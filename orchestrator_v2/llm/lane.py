@@ -73,8 +73,15 @@ class Lane:
     def learn(self, headers: Mapping[str, str]) -> None:
         """Takes note of an answer's rate-limit headers (names in lower case)."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        self._learned.update(read_allowances(headers, now=now, monotonic=monotonic))
-        self.pause(retry_after(headers, now))
+        found = read_allowances(headers, now=now, monotonic=monotonic)
+        asked = retry_after(headers, now)
+        if asked is not None:
+            # A reset is when an allowance is full again; a server that names a wait knows that it ends before.
+            found = {what: each for what, each in found.items() if each.remaining != 0}
+            for what in REQUESTS, TOKENS, INPUT, OUTPUT:
+                self._learned.pop(what, None)
+        self._learned.update(found)
+        self.pause(asked)
 
     def pause(self, seconds: float | None) -> None:
         """Nothing goes out for so long; after it calls go one by one for a while. None and 0 do nothing."""

@@ -23,7 +23,10 @@ class CallIntent(msgspec.Struct, frozen=True):
 
 
 class CallRow(msgspec.Struct, frozen=True):
-    """A call as recorded. `outcome`: intent, done, failed or outcome_unknown (in flight at a crash)."""
+    """A call as recorded. `outcome`: intent, submitted, done, failed or outcome_unknown (in flight at a crash).
+
+    `handle` is the provider's name for a call that was handed in as a batch; empty for all others.
+    """
 
     id: int
     key: str
@@ -37,6 +40,7 @@ class CallRow(msgspec.Struct, frozen=True):
     charged: int | None = None
     completion: Completion | None = None
     error: str = ""
+    handle: str = ""
 
 
 class RecordedAnswers(Protocol):
@@ -59,6 +63,17 @@ class CallLedger(RecordedAnswers, Protocol):
 
         Raises `BudgetExceededError` when what is charged or reserved so far plus `reserved` is over the run's
         budget, `UnknownPriceError` when there is a budget and `reserved` is None; then nothing is written.
+        """
+        ...
+
+    async def submitted(self, call_id: int, handle: str) -> None:
+        """Commits under which name the provider works on the call: from now on it outlives this process."""
+        ...
+
+    async def waiting(self, key: str, request_hash: str) -> CallRow | None:
+        """The submitted call of that key that is not settled yet.
+
+        Raises `CallConflictError` when it was submitted with another hash.
         """
         ...
 

@@ -13,7 +13,7 @@ from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import OrchestratorError, UnknownNameError
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.auth import credential_variables, resolve_credentials
-from orchestrator_v2.llm.catalog import ModelRow, ProviderRow, is_retired, load_catalog
+from orchestrator_v2.llm.catalog import ModelRow, ProviderRow, given_price, is_retired
 from orchestrator_v2.llm.client import LLMClient
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.prices import PriceRow, find_price
@@ -81,6 +81,7 @@ class LLMManager:
     ) -> None:
         self._log = log
         self._factory = factory
+        self._catalog = factory.catalog
         self._clock = clock
         self._environ = {name: secret.reveal() for name, secret in keys.items()}
         self._provider = provider
@@ -96,7 +97,7 @@ class LLMManager:
 
     def models(self, provider: str = "") -> list[ModelView]:
         """The models that are known by name, of one provider or of all. Raises `UnknownNameError`."""
-        catalog = load_catalog()
+        catalog = self._catalog
         if provider and provider not in catalog:
             raise UnknownNameError("provider", provider, catalog)
         wanted = [provider] if provider else [name for name, row in catalog.items() if row.models]
@@ -111,11 +112,11 @@ class LLMManager:
     def config(self, model: str = "", provider: str = "") -> LLMConfig:
         """What `provider/model`, a model's name or alias, or nothing at all (the settings' choice) stands for."""
         named, slash, rest = model.partition("/")
-        if not provider and slash and named in load_catalog():
+        if not provider and slash and named in self._catalog:
             provider, model = named, rest
         chosen = provider or (self._owner_of(model) if model else self._provider)
         own = chosen == self._provider
-        found = (*resolve_credentials(chosen, self._environ), None, None)
+        found = (*resolve_credentials(chosen, self._environ, catalog=self._catalog), None, None)
         first, spare = found[0], found[1]
         return LLMConfig(
             chosen,
@@ -151,21 +152,21 @@ class LLMManager:
 
     def _owner_of(self, model: str) -> str:
         """The provider whose model or alias that is; the settings' provider where several or none have it."""
-        own = load_catalog().get(self._provider, ProviderRow())
+        own = self._catalog.get(self._provider, ProviderRow())
         if model in own.models or model in own.aliases:
             return self._provider
-        owners = [name for name, row in load_catalog().items() if model in row.models or model in row.aliases]
+        owners = [name for name, row in self._catalog.items() if model in row.models or model in row.aliases]
         return owners[0] if len(owners) == 1 else self._provider
 
     def _provider_view(self, name: str, ready: bool, missing: str, source: str) -> ProviderView:
-        row = load_catalog().get(name, ProviderRow())
+        row = self._catalog.get(name, ProviderRow())
         now = self._clock.now()
         return ProviderView(
             name=name,
             ready=ready,
             missing=missing,
             key_source=source,
-            key_variables=credential_variables(name),
+            key_variables=credential_variables(name, self._catalog),
             default_model=row.default,
             models=sum(not is_retired(facts, now) for facts in row.models.values()),
             base_url=(self._base_url if name == self._provider else "") or row.base_url,
@@ -174,6 +175,7 @@ class LLMManager:
     def _model_view(self, provider: str, row: ProviderRow, name: str, facts: ModelRow) -> ModelView:
         now = self._clock.now()
         gone = is_retired(facts, now)
+        price = given_price(row, facts) or find_price(provider, name, now=now, priced_as=row.priced_as)
         return ModelView(
             provider=provider,
             name=name,
@@ -183,6 +185,6 @@ class LLMManager:
             successor=facts.successor,
             window=facts.window,
             max_output=facts.max_output,
-            price=None if gone else find_price(provider, name, now=now),
+            price=None if gone else price,
             is_default=name == row.default,
         )

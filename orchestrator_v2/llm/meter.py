@@ -19,7 +19,7 @@ from orchestrator_v2.core.errors import (
 from orchestrator_v2.core.usage import Usage
 from orchestrator_v2.llm.base import Invoker, TokenCounter, innermost
 from orchestrator_v2.llm.catalog import ModelInfo
-from orchestrator_v2.llm.prices import price, worst_case
+from orchestrator_v2.llm.prices import price, search_price, worst_case
 from orchestrator_v2.llm.tokens import estimate_tokens
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 
@@ -35,13 +35,19 @@ _NEAR = 0.2
 # More tokens than this for each byte sent, or over the cap asked for, is no honest count.
 _ABSURD_INPUT_SLACK = 20_000
 _ABSURD_OUTPUT_SLACK = 1_000
+# More searches of the model's own than any answer takes, where the wire takes no limit.
+_ABSURD_SEARCHES = 100
 
 
 class Meter:
-    """Reserves for all of `models` (the first, then its fallbacks) and settles for the one that answered."""
+    """Reserves for all of `models` (the first, then its fallbacks) and settles for the one that answered.
 
-    def __init__(self, models: Sequence[ModelInfo]) -> None:
+    `percent` is what is paid of the usual price, as in a batch lane.
+    """
+
+    def __init__(self, models: Sequence[ModelInfo], *, percent: int = 100) -> None:
         self._models = tuple(models)
+        self._percent = percent
         self._by_name: Mapping[tuple[str, str], ModelInfo] = {(m.provider, m.name): m for m in models}
         # The request that was counted last: it passes here again on its way down, and with each retry.
         self._counted: tuple[Sequence[Message], InvokeOptions, int] | None = None
@@ -50,11 +56,15 @@ class Meter:
         """The worst case in nano-dollars: each model tried and each charged; None when a price is unknown."""
         total = 0
         for info in self._models:
-            cost = worst_case(info.price, estimate_prompt(info, messages, options), capped(info, options).max_tokens)
+            cost = _worst_case(info, messages, capped(info, options))
             if cost is None:
                 return None
             total += cost
-        return total
+        return self._part(total, options)
+
+    def _part(self, cost: int, options: InvokeOptions) -> int:
+        """`cost` in this lane, rounded up; searches are nowhere said to be cheaper by batch."""
+        return cost if options.native_search else -(-cost * self._percent // 100)
 
     async def check_window(self, messages: Sequence[Message], options: InvokeOptions, sender: Invoker) -> None:
         """Raises `PromptTooLargeError` when prompt and answer do not fit the first model's window.
@@ -96,7 +106,7 @@ class Meter:
         """`completion` with its cost; a missing, negative or absurd usage is charged as its reservation, and noted."""
         made_by = (completion.provenance.provider, completion.provenance.model)
         info = self._by_name.get(made_by, self._models[0])
-        flaw = _flaw(completion, messages, capped(info, options))
+        flaw = _flaw(info, completion, messages, capped(info, options))
         if flaw:
             cost, usage = self.reserve(messages, options), Usage(calls=1)
             note = f"The provider's token count was {flaw}; the call is charged as its reservation."
@@ -108,13 +118,27 @@ class Meter:
     def _cost(
         self, info: ModelInfo, completion: Completion, messages: Sequence[Message], options: InvokeOptions
     ) -> int | None:
-        total = price(info.price, completion.usage)
+        total = _sum(price(info.price, completion.usage), search_price(info.price, completion.searches))
         for other in self._models:
-            if f"{other.provider}/{other.name}" not in completion.unsettled:
-                continue
-            lost = worst_case(other.price, estimate_prompt(other, messages, options), options.max_tokens)
-            total = None if total is None or lost is None else total + lost
-        return total
+            if f"{other.provider}/{other.name}" in completion.unsettled:
+                total = _sum(total, _worst_case(other, messages, options))
+        return None if total is None else self._part(total, options)
+
+
+def _worst_case(info: ModelInfo, messages: Sequence[Message], options: InvokeOptions) -> int | None:
+    """The most that one model may charge, in nano-dollars. What it finds by searching may fill its window."""
+    sent = estimate_prompt(info, messages, options)
+    if not options.native_search:
+        return worst_case(info.price, sent, options.max_tokens)
+    if info.facts.window is None:
+        return None
+    searches = max(options.native_search, info.row.uncapped_searches)
+    text = worst_case(info.price, max(sent, info.facts.window), options.max_tokens)
+    return _sum(text, search_price(info.price, searches))
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
 
 
 def capped(info: ModelInfo, options: InvokeOptions) -> InvokeOptions:
@@ -151,19 +175,26 @@ def _images(messages: Sequence[Message], options: InvokeOptions) -> int:
     return len(options.images) + sum(len(message.images) for message in messages)
 
 
-def _flaw(completion: Completion, messages: Sequence[Message], options: InvokeOptions) -> str:
+def _flaw(info: ModelInfo, completion: Completion, messages: Sequence[Message], options: InvokeOptions) -> str:
     if completion.provenance.kind == "simulated":
         return ""
     usage = completion.usage
     counts = (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
-    if min(counts) < 0:
+    if min(*counts, completion.searches) < 0:
         return "negative"
     if usage.input_tokens == 0 or (usage.output_tokens == 0 and (completion.text or completion.tool_calls)):
         return "missing"
-    sent = 4 * sum(map(len, _texts(messages, options))) + IMAGE_TOKENS * _images(messages, options)
-    too_much = usage.input_tokens > sent + _ABSURD_INPUT_SLACK
     too_long = usage.output_tokens > options.max_tokens + _ABSURD_OUTPUT_SLACK
-    return "absurd" if too_much or too_long else ""
+    too_often = completion.searches > (_ABSURD_SEARCHES if options.native_search else 0)
+    too_much = usage.input_tokens > _most_input(info, completion, messages, options)
+    return "absurd" if too_much or too_long or too_often else ""
+
+
+def _most_input(info: ModelInfo, completion: Completion, messages: Sequence[Message], options: InvokeOptions) -> int:
+    """Tokens over which a count is no honest one. With each search the model reads all that is there anew."""
+    sent = 4 * sum(map(len, _texts(messages, options))) + IMAGE_TOKENS * _images(messages, options)
+    read_again = (completion.searches + 1) * (info.facts.window or 1_000_000) if options.native_search else 0
+    return sent + _ABSURD_INPUT_SLACK + read_again
 
 
 def _too_large(info: ModelInfo, needed: int, window: int) -> PromptTooLargeError:

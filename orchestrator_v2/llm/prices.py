@@ -28,13 +28,15 @@ Tiers = tuple[tuple[int, int], ...]
 class PriceRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """A model's price. A tier prices the whole request whose input is over its threshold; empty tiers cost 0.
 
-    Cache rates left out (None) are the input's.
+    Cache rates left out (None) are the input's. `search` is what one search of the model's own tool costs in
+    nano-dollars, None while unknown.
     """
 
     input: Tiers = ()
     output: Tiers = ()
     cache_read: Tiers | None = None
     cache_write: Tiers | None = None
+    search: int | None = None
 
 
 FREE = PriceRow()
@@ -64,6 +66,13 @@ def worst_case(row: PriceRow | None, input_tokens: int, max_tokens: int) -> int 
     return max(price(row, uncached) or 0, price(row, written) or 0)
 
 
+def search_price(row: PriceRow | None, searches: int) -> int | None:
+    """The cost of a model's own searches in nano-dollars; None when their price is unknown."""
+    if searches == 0:
+        return 0
+    return None if row is None or row.search is None else row.search * searches
+
+
 def price_row(row: PriceRow | None) -> str:
     """The row as text, to be pinned into a run; empty for an unknown price."""
     return "" if row is None else msgspec.json.encode(row).decode()
@@ -79,15 +88,16 @@ def parse_price_row(text: str) -> PriceRow | None:
         raise ConfigError("A pinned price cannot be read.", str(exc), "Start a new run.") from exc
 
 
-def find_price(provider: str, model: str, *, base_url: str = "", now: float) -> PriceRow | None:
+def find_price(provider: str, model: str, *, base_url: str = "", now: float, priced_as: str = "") -> PriceRow | None:
     """The price of a model at `now` (epoch seconds): the pinned one, else the table's; None if it is unknown.
 
-    Behind somebody's `base_url` that server's own price comes first, where the table knows the server.
+    Behind somebody's `base_url` that server's own price comes first, where the table knows the server. `priced_as` is
+    the provider's name in the table, where that is another than in the vendors' rows.
     """
     pinned = _pinned().get(provider, {}).get(model)
     if pinned is not None and (not base_url or is_loopback(urlsplit(base_url).hostname or "")):
         return pinned
-    return table_price(provider, model, base_url=base_url, now=now) or pinned
+    return table_price(priced_as or provider, model, base_url=base_url, now=now) or pinned
 
 
 def table_price(provider: str, model: str, *, base_url: str = "", now: float) -> PriceRow | None:
@@ -154,11 +164,13 @@ def _row_of(prices: Any, *, embeds: bool) -> PriceRow | None:
     if getattr(prices, "input_mtok", None) is None or (prices.output_mtok is None and not embeds):
         return None
     cache_read, cache_write = getattr(prices, "cache_read_mtok", None), getattr(prices, "cache_write_mtok", None)
+    searches = getattr(prices, "web_searches_kcount", None)
     return PriceRow(
         input=_tiers(prices.input_mtok),
         output=() if prices.output_mtok is None else _tiers(prices.output_mtok),
         cache_read=None if cache_read is None else _tiers(cache_read),
         cache_write=None if cache_write is None else _tiers(cache_write),
+        search=_nano(searches) // 1_000 if isinstance(searches, Decimal | int) else None,
     )
 
 

@@ -17,7 +17,7 @@ class SSEDecoder:
     """Fed with chunks as they come; gives the data of each event that is complete."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._data: list[bytes] = []
         self._held = 0
         self._skip_newline = False
@@ -32,7 +32,12 @@ class SSEDecoder:
         self._skip_newline = chunk.endswith(b"\r")
         if b"\r" in chunk:
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        # A line that never ends may come byte by byte: only what is new is looked through.
+        *lines, rest = chunk.split(b"\n")
+        if lines:
+            lines[0] = bytes(self._rest) + lines[0]
+            self._rest.clear()
+        self._rest += rest
         for line in lines:
             if line:
                 self._hold(line)

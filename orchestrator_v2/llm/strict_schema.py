@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 Schema = dict[str, Any]
 
 # Anthropic's own list (its SDK 2.11, lib/_parse/_transform.py), against which a test compares this file.
@@ -16,6 +18,12 @@ FORMATS = frozenset(
 )
 # Choices, and the keyword that says them in the narrow form; the first that is there counts.
 _CHOICES = {"anyOf": "anyOf", "oneOf": "anyOf", "allOf": "allOf"}
+
+
+def schema_in_words(schema: Mapping[str, Any]) -> str:
+    """For a server that enforces no schema, what is wanted in the prompt."""
+    text = msgspec.json.encode(schema).decode()
+    return f"Answer with one JSON value that fits this JSON Schema, and with nothing else:\n{text}"
 
 
 def strict_schema(schema: Mapping[str, Any]) -> Schema:

@@ -45,10 +45,15 @@ class ToolCallAssembly:
             ToolCall(clean_text(call_id), clean_text(name), tool_arguments("".join(pieces)))
             for call_id, name, pieces in self._begun.values()
         )
-        ids = {call.id for call in found}
-        if len(ids) < len(found) or "" in ids:
-            raise make_error(BadGatewayError, "A tool call has no id of its own.")
-        return found
+        return with_own_ids(found)
+
+
+def with_own_ids(calls: tuple[ToolCall, ...]) -> tuple[ToolCall, ...]:
+    """The calls, of which no two may have one id: raises `BadGatewayError`."""
+    ids = {call.id for call in calls}
+    if len(ids) < len(calls) or "" in ids:
+        raise make_error(BadGatewayError, "A tool call has no id of its own.")
+    return calls
 
 
 def tool_arguments(text: str) -> dict[str, Any]:

@@ -155,5 +155,6 @@ def _added(first: Completion, second: Completion) -> Completion:
         attempts=first.attempts + second.attempts,
         recorded=first.recorded and second.recorded,
         notes=(*first.notes, *second.notes),
+        searches=first.searches + second.searches,
         sources=(*first.sources, *second.sources),
     )

@@ -67,8 +67,9 @@ class InvokeOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one call asks for. `max_tokens` is always sent; `timeout` is in seconds for the whole call.
 
     `response_schema` is a JSON Schema that the answer must fit, by the provider's own means where it has them.
-    `images` belong to the last user's turn. `cache` False keeps prompt caches out. What a model does not honour is
-    refused before anything is sent.
+    `images` belong to the last user's turn. `cache` False keeps prompt caches out. `native_search` lets the model
+    search the web with its vendor's own tool, so many times at most where the wire takes a limit. What a model does
+    not honour is refused before anything is sent.
     """
 
     max_tokens: int = 16_000
@@ -81,6 +82,7 @@ class InvokeOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     images: tuple[Image, ...] = ()
     seed: int | None = None
     cache: bool = True
+    native_search: int = 0
 
 
 class LLMConfig(msgspec.Struct, frozen=True):
@@ -122,7 +124,7 @@ class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
     `recorded` is True for an answer that came from the ledger and was not sent again. `notes` say in plain words
     what the caller should know of it; `unsettled` names models (`provider/model`) that failed on the way to this
     answer and may have charged for it all the same. With finish_reason tool_use, `tool_calls` are what is asked for.
-    `sources` are the pages that a search put before the model.
+    `sources` are the pages that a search put before the model, or that the model found itself in `searches` of its own.
     """
 
     text: str
@@ -137,6 +139,7 @@ class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
     unsettled: tuple[str, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     sources: tuple[Source, ...] = ()
+    searches: int = 0
 
     @property
     def cost(self) -> int | None:

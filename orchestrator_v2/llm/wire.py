@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from orchestrator_v2.core.errors import BadGatewayError, ProviderError
-from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.core.secrets import Secret, redact
 from orchestrator_v2.llm.errors import from_exception, from_status, make_error
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.types import Completion
@@ -21,16 +21,24 @@ from orchestrator_v2.llm.types import Completion
 # Enough of an error's body to name the reason.
 _ERROR_BODY = 64 * 1024
 _DRAIN_SECONDS = 1.0
+_REQUEST_ID = 200
 EVENT_STREAM = "text/event-stream"
 
 
 class Wire:
-    """Posts to one base URL with one credential; its HTTP client is the factory's and is shared."""
+    """Posts to one base URL with one credential; its HTTP client is the factory's and is shared.
 
-    def __init__(self, connection: Connection, base_url: str, secrets: Sequence[Secret]) -> None:
+    `secrets` are shown nowhere. The client is kept under them, but for those that are `passing`: each new one would
+    leave a client behind.
+    """
+
+    def __init__(
+        self, connection: Connection, base_url: str, secrets: Sequence[Secret], *, passing: bool = False
+    ) -> None:
         self._connection = connection
         self._base_url = base_url
         self._secrets = tuple(secrets)
+        self._kept_under = () if passing else self._secrets
 
     @asynccontextmanager
     async def stream(
@@ -57,10 +65,13 @@ class Wire:
             raise from_exception(exc, secrets=self._secrets) from None
 
     async def fetch(
-        self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any] | None = None
+        self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any] | bytes | None = None
     ) -> dict[str, Any]:
-        """The JSON object that answers a request without a stream, within `Timeouts.total`. Raises `ProviderError`."""
-        content = None if body is None else msgspec.json.encode(body)
+        """The JSON object that answers a request without a stream, within `Timeouts.total`. Raises `ProviderError`.
+
+        A `body` of bytes is sent as it is, under the type that `headers` name.
+        """
+        content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         try:
             async with asyncio.timeout(self._connection.timeouts.total):
                 http = self._http()
@@ -75,7 +86,7 @@ class Wire:
             raise self._error(response, response.content)
         try:
             return msgspec.json.decode(response.content, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             why = self._error(response, response.content[:_ERROR_BODY] or b"an empty body").why
             raise make_error(BadGatewayError, why, status=200) from None
 
@@ -98,7 +109,7 @@ class Wire:
         from orchestrator_v2.llm.transport import create_http_client
 
         connection = self._connection
-        key = (connection.info.provider, self._base_url, *self._secrets)
+        key = (connection.info.provider, self._base_url, *self._kept_under)
 
         def build() -> tuple[Any, Any]:
             http = create_http_client(self._base_url, connection.timeouts, connection.probe)
@@ -111,8 +122,15 @@ def said_by(completion: Completion, connection: Connection, started: float) -> C
     """`completion` with whose answer it is and how long it took since `started` (monotonic seconds)."""
     from orchestrator_v2.core.records import Provenance
 
-    made_by = Provenance("real", connection.info.provider, connection.info.name)
-    return msgspec.structs.replace(completion, provenance=made_by, latency=connection.clock.monotonic() - started)
+    secrets = [secret for secret in (connection.config.credential,) if secret]
+    return msgspec.structs.replace(
+        completion,
+        provenance=Provenance("real", connection.info.provider, connection.info.name),
+        latency=connection.clock.monotonic() - started,
+        # Words of the server's own choice, which go into the ledger and the log.
+        request_id=redact(completion.request_id, secrets)[:_REQUEST_ID],
+        notes=tuple(redact(note, secrets) for note in completion.notes),
+    )
 
 
 async def drain(chunks: AsyncIterator[bytes]) -> None:

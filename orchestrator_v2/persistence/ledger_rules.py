@@ -14,7 +14,6 @@ from orchestrator_v2.core.errors import (
 )
 from orchestrator_v2.core.usage import usd
 from orchestrator_v2.llm.ledger import CallIntent
-from orchestrator_v2.llm.types import Completion
 
 
 def refusal(intent: CallIntent, budget: int | None, spent: int, unpriced: int) -> BudgetError | None:
@@ -36,6 +35,10 @@ def refusal(intent: CallIntent, budget: int | None, spent: int, unpriced: int) -
     return None
 
 
+# A call in one of these is still to be settled.
+OPEN = ("intent", "submitted")
+
+
 def settled(reserved: int | None, charged: int | None) -> int | None:
     """What a call costs in the end: a charge that is missing or negative is not believed, the worst case is taken."""
     return reserved if charged is None or charged < 0 else charged
@@ -46,9 +49,10 @@ def balance(spent: int, unpriced: int, reserved: int | None, cost: int | None) -
     return spent - (reserved or 0) + (cost or 0), unpriced - (reserved is None) + (cost is None)
 
 
-def recorded_answer(key: str, wanted: str, request_hash: str, completion: Completion) -> Completion:
+def same_request(key: str, wanted: str, request_hash: str) -> None:
+    """Raises `CallConflictError` when the call `key` was made with another request than `wanted`."""
     if request_hash == wanted:
-        return completion
+        return
     raise CallConflictError(
         f"The call '{key}' is recorded with another request.",
         "The prompt, the model or an option has changed since the answer was paid for.",

@@ -43,7 +43,8 @@ class MemoryLedger:
     async def find(self, key: str, request_hash: str) -> Completion | None:
         for call in reversed(self._run.calls.values()):
             if call.key == key and call.completion is not None:
-                return ledger_rules.recorded_answer(key, request_hash, call.request_hash, call.completion)
+                ledger_rules.same_request(key, request_hash, call.request_hash)
+                return call.completion
         return None
 
     async def begin(self, intent: CallIntent) -> int:
@@ -71,6 +72,22 @@ class MemoryLedger:
         self._probe("intent-committed")
         return call.id
 
+    async def submitted(self, call_id: int, handle: str) -> None:
+        run = self._run
+        run.fence(self._claim)
+        call = run.calls.get(call_id)
+        if call is None or call.outcome != "intent":
+            raise ledger_rules.not_open(call_id, call.outcome if call else None)
+        run.calls[call_id] = msgspec.structs.replace(call, outcome="submitted", handle=handle)
+        self._committed()
+
+    async def waiting(self, key: str, request_hash: str) -> CallRow | None:
+        for call in reversed(self._run.calls.values()):
+            if call.key == key and call.outcome == "submitted":
+                ledger_rules.same_request(key, request_hash, call.request_hash)
+                return call
+        return None
+
     async def finish(self, call_id: int, completion: Completion, charged: int | None) -> None:
         self._settle(call_id, "done", charged, "", completion)
 
@@ -89,7 +106,7 @@ class MemoryLedger:
         run = self._run
         run.fence(self._claim)
         call = run.calls.get(call_id)
-        if call is None or call.outcome != "intent":
+        if call is None or call.outcome not in ledger_rules.OPEN:
             raise ledger_rules.not_open(call_id, call.outcome if call else None)
         self._probe("budget-settle")
         cost = ledger_rules.settled(call.reserved, charged)

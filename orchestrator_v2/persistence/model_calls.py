@@ -34,11 +34,23 @@ class SqlLedger:
         found = await self._readers.read(lambda it: it.rows(sql.SELECT_DONE_CALL, (self._claim.run_no, key)))
         if not found:
             return None
-        return ledger_rules.recorded_answer(key, request_hash, found[0][0], _completion(found[0][1]))
+        ledger_rules.same_request(key, request_hash, found[0][0])
+        return _completion(found[0][1])
 
     async def begin(self, intent: CallIntent) -> int:
         call_id: int = await self._writer.submit(_begin(self._claim, intent, self._budget, self._clock.now()))
         return call_id
+
+    async def submitted(self, call_id: int, handle: str) -> None:
+        await self._writer.submit(_submit(self._claim, call_id, handle))
+
+    async def waiting(self, key: str, request_hash: str) -> CallRow | None:
+        found = await self._readers.read(lambda it: it.rows(sql.SELECT_WAITING_CALL, (self._claim.run_no, key)))
+        if not found:
+            return None
+        row = _call(found[0])
+        ledger_rules.same_request(key, request_hash, row.request_hash)
+        return row
 
     async def finish(self, call_id: int, completion: Completion, charged: int | None) -> None:
         answer = msgspec.json.encode(completion)
@@ -73,13 +85,24 @@ def _begin(claim: Claim, intent: CallIntent, budget: int | None, now: float) -> 
     return Unit(apply, claim.run_no, after="intent-committed")
 
 
+def _submit(claim: Claim, call_id: int, handle: str) -> Unit:
+    def apply(transaction: Transaction) -> None:
+        transaction.fence(claim)
+        if not transaction.session.change(sql.SUBMIT_CALL, (call_id, claim.run_no)):
+            rows = transaction.session.rows(sql.SELECT_RESERVED, (call_id, claim.run_no))
+            raise ledger_rules.not_open(call_id, rows[0][1] if rows else None)
+        transaction.session.change(sql.INSERT_BATCH, (call_id, handle))
+
+    return Unit(apply, claim.run_no)
+
+
 def _settle(
     claim: Claim, call_id: int, outcome: str, *, charged: int | None, error: str = "", answer: bytes | None = None
 ) -> Unit:
     def apply(transaction: Transaction) -> None:
         head = transaction.fence(claim)
         rows = transaction.session.rows(sql.SELECT_RESERVED, (call_id, claim.run_no))
-        if not rows or rows[0][1] != "intent":
+        if not rows or rows[0][1] not in ledger_rules.OPEN:
             raise ledger_rules.not_open(call_id, rows[0][1] if rows else None)
         reserved = rows[0][0]
         cost = ledger_rules.settled(reserved, charged)

@@ -13,10 +13,10 @@ from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.persistence.batch import Session
 from orchestrator_v2.persistence.schema_snapshot import SNAPSHOT, STAMP
 
-VERSIONS = ("0001",)
+VERSIONS = ("0001", "0002")
 HEAD = VERSIONS[-1]
 
-OURS = frozenset({"runs", "events", "blobs", "model_calls", "signals"})
+OURS = frozenset({"runs", "events", "blobs", "model_calls", "batches", "signals"})
 
 
 class Database(Protocol):

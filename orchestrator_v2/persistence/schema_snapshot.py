@@ -85,6 +85,13 @@ CREATE TABLE signals (
     FOREIGN KEY(run_no) REFERENCES runs (run_no)
 )""",
     "CREATE INDEX signals_waiting ON signals (run_no) WHERE consumed = 0",
+    """\
+CREATE TABLE batches (
+    call_id INTEGER NOT NULL,
+    handle TEXT NOT NULL,
+    PRIMARY KEY (call_id),
+    FOREIGN KEY(call_id) REFERENCES model_calls (id)
+)""",
 )
 
 _POSTGRESQL = (
@@ -158,6 +165,13 @@ CREATE TABLE signals (
     FOREIGN KEY(run_no) REFERENCES runs (run_no)
 )""",
     "CREATE INDEX signals_waiting ON signals (run_no) WHERE consumed = 0",
+    """\
+CREATE TABLE batches (
+    call_id BIGINT NOT NULL,
+    handle TEXT NOT NULL,
+    PRIMARY KEY (call_id),
+    FOREIGN KEY(call_id) REFERENCES model_calls (id)
+)""",
 )
 
 SNAPSHOT = MappingProxyType({"sqlite": _SQLITE, "postgresql": _POSTGRESQL})

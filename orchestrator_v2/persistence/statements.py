@@ -67,7 +67,16 @@ SELECT_DONE_CALL = (
     "SELECT request_hash, completion FROM model_calls WHERE run_no = ? AND key = ? AND outcome = 'done'"
     " ORDER BY attempt DESC LIMIT 1"
 )
-SELECT_CALLS = f"SELECT {CALL_COLUMNS} FROM model_calls WHERE run_no = ? ORDER BY id"  # noqa: S608 - as above
+SELECT_CALLS = (
+    f"SELECT {CALL_COLUMNS}, COALESCE(handle, '') FROM model_calls LEFT JOIN batches ON call_id = id"  # noqa: S608 - as above
+    " WHERE run_no = ? ORDER BY id"
+)
+SELECT_WAITING_CALL = (
+    f"SELECT {CALL_COLUMNS}, handle FROM model_calls JOIN batches ON call_id = id"  # noqa: S608 - as above
+    " WHERE run_no = ? AND key = ? AND outcome = 'submitted' ORDER BY attempt DESC LIMIT 1"
+)
+SUBMIT_CALL = "UPDATE model_calls SET outcome = 'submitted' WHERE id = ? AND run_no = ? AND outcome = 'intent'"
+INSERT_BATCH = "INSERT INTO batches (call_id, handle) VALUES (?, ?)"
 
 
 def select_runs(owned: bool, statuses: int, paged: bool) -> str:

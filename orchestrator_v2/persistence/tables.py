@@ -99,6 +99,13 @@ model_calls = Table(
     UniqueConstraint("run_no", "key", "attempt"),
 )
 
+batches = Table(
+    "batches",
+    metadata,
+    Column("call_id", KEY, ForeignKey("model_calls.id"), primary_key=True, autoincrement=False),
+    _text("handle"),
+)
+
 signals = Table(
     "signals",
     metadata,

@@ -16,7 +16,7 @@ from typing import TextIO
 from orchestrator_v2.core.secrets import Secret, redact
 
 # At INFO and below these write request headers and bodies, and with them keys and prompts.
-VENDOR_LOGGERS = ("anthropic", "openai", "httpx", "httpx2", "httpcore", "httpcore2")
+VENDOR_LOGGERS = ("anthropic", "openai", "httpx", "httpx2", "httpcore", "httpcore2", "botocore")
 _OURS = "orchestrator_v2"
 _LINE = frozenset({"at", "level", "logger", "message"})
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from orchestrator_v2.testing.fake_server import Seen
 
@@ -20,6 +21,7 @@ KNOWN_VERSIONS = (PRESENT_VERSION, OLDER_VERSION)
 _SAMPLING = ("temperature", "top_p", "top_k")
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_SEARCH_TOOLS = ("web_search_20250305", "web_search_20260209", "web_search_20260318")
 _NOT_COUNTED = ("max_tokens", "stream", "stop_sequences", "temperature")
 
 
@@ -45,8 +47,36 @@ def _alternates(seen: Seen) -> bool:
 
 
 def _ends_with_user(seen: Seen) -> bool:
+    """Or with a turn that the server paused for a tool of its own."""
     turns = seen.body.get("messages", [])
-    return bool(turns) and turns[-1].get("role") == "user"
+    return bool(turns) and (turns[-1].get("role") == "user" or _is_paused(turns[-1]))
+
+
+def _is_paused(turn: Mapping[str, Any]) -> bool:
+    blocks = turn["content"] if isinstance(turn["content"], list) else []
+    return any(block.get("type") == "server_tool_use" for block in blocks)
+
+
+def _own_tools(seen: Seen) -> list[dict[str, Any]]:
+    return [tool for tool in seen.body.get("tools", []) if "type" not in tool]
+
+
+def _searches_are_limited(seen: Seen) -> bool:
+    """The vendor's own tools are its web search alone, with a limit, called by the model and by nobody else."""
+    served = [tool for tool in seen.body.get("tools", []) if "type" in tool]
+    return len(served) <= 1 and all(
+        set(tool) == {"type", "name", "max_uses", "allowed_callers"}
+        and tool["type"] in _SEARCH_TOOLS
+        and tool["name"] == "web_search"
+        and tool["max_uses"] > 0
+        and tool["allowed_callers"] == ["direct"]
+        for tool in served
+    )
+
+
+def _no_schema_beside_search(seen: Seen) -> bool:
+    searches = len(_own_tools(seen)) < len(seen.body.get("tools", []))
+    return not (searches and "output_config" in seen.body)
 
 
 def _no_sampling(seen: Seen) -> bool:
@@ -68,7 +98,7 @@ def _few_cache_marks(seen: Seen) -> bool:
 
 
 def _tools_are_whole(seen: Seen) -> bool:
-    tools = seen.body.get("tools", [])
+    tools = _own_tools(seen)
     named = all(_TOOL_NAME.fullmatch(tool["name"]) and tool["input_schema"]["type"] == "object" for tool in tools)
     return named and len({tool["name"] for tool in tools}) == len(tools)
 
@@ -122,6 +152,8 @@ _OF_PROMPT: tuple[Rule, ...] = (
     ("no more than four cache_control marks", _few_cache_marks),
     ("tools: a name, and an input_schema that is an object", _tools_are_whole),
     ("tools: at most 20 are strict, and those are closed", _strict_tools_are_closed),
+    ("tools: the web search has its type, name and limit, and the model alone calls it", _searches_are_limited),
+    ("output_config: no schema beside the web search, whose answers hold citations", _no_schema_beside_search),
     ("messages: each tool_use is answered at the beginning of the next turn", _calls_are_answered),
     ("messages: tool_use blocks only where there are tools", _tools_for_calls),
     ("messages: images are base64 of a known type", _images_are_base64),

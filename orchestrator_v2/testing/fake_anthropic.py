@@ -37,12 +37,16 @@ class Reply(Fault, frozen=True):
     """A fault of `fake_server.py`, and how a whole answer of this wire ends.
 
     `tool_uses` are (id, name, JSON of the arguments as it stands) and come after the text. A `stop_reason` left empty
-    is tool_use where there are some, else end_turn.
+    is tool_use where there are some, else end_turn. `searched` are the pages (title, address) of one search of the
+    server's own, which comes before the text, `search_error` the code that it failed with; the text cites `cited`.
     """
 
     tool_uses: tuple[tuple[str, str, str], ...] = ()
     stop_reason: str | None = ""
-    usage: Mapping[str, int] = msgspec.field(default_factory=lambda: {"input_tokens": 12, "output_tokens": 5})
+    usage: Mapping[str, Any] = msgspec.field(default_factory=lambda: {"input_tokens": 12, "output_tokens": 5})
+    searched: tuple[tuple[str, str], ...] = ()
+    search_error: str = ""
+    cited: tuple[tuple[str, str], ...] = ()
 
 
 Script = Reply | str | Callable[[Seen], "Reply | str"]
@@ -63,7 +67,7 @@ class FakeAnthropic(FakeServer[Reply]):
         tokens: int | None = None,
         models: Iterable[Mapping[str, Any]] = (),
     ) -> None:
-        super().__init__(_SPEECH, replies, default=default, strict=strict)
+        super().__init__(SPEECH, replies, default=default, strict=strict)
         self._tokens = tokens
         self._models = list(models)
 
@@ -91,11 +95,17 @@ def stream_events(reply: Reply) -> tuple[bytes, ...]:
     start_usage = {**reply.usage, "output_tokens": 1}
     message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "usage": start_usage}
     stop_reason = ("tool_use" if reply.tool_uses else "end_turn") if reply.stop_reason == "" else reply.stop_reason
+    searched = _search_blocks(reply)
+    first = 2 if searched else 0
+    text = _block(first, {"type": "text", "text": ""}, "text_delta", "text", reply.text)
     events: list[dict[str, Any]] = [
         {"type": "message_start", "message": message},
-        *_block(0, {"type": "text", "text": ""}, "text_delta", "text", reply.text),
+        *searched,
+        *text[:-1],
+        *(_cited(first, *page) for page in reply.cited),
+        text[-1],
     ]
-    for index, (call_id, name, arguments) in enumerate(reply.tool_uses, start=1):
+    for index, (call_id, name, arguments) in enumerate(reply.tool_uses, start=first + 1):
         empty = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
         events += _block(index, empty, "input_json_delta", "partial_json", arguments)
     events += [
@@ -114,6 +124,31 @@ def _block(index: int, empty: Mapping[str, Any], kind: str, field: str, content:
         *({"type": "content_block_delta", "index": index, "delta": {"type": kind, field: p}} for p in pieces),
         {"type": "content_block_stop", "index": index},
     ]
+
+
+def _search_blocks(reply: Reply) -> list[dict[str, Any]]:
+    """A call of the server's own tool, its query in pieces, and its result at once: blocks 0 and 1."""
+    if not (reply.searched or reply.search_error):
+        return []
+    call = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+    pages = [
+        {"type": "web_search_result", "title": title, "url": url, "encrypted_content": f"enc({url})", "page_age": None}
+        for title, url in reply.searched
+    ]
+    failed = {"type": "web_search_tool_result_error", "error_code": reply.search_error}
+    content = failed if reply.search_error else pages
+    result = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": content}
+    return [
+        *_block(0, call, "input_json_delta", "partial_json", '{"query": "what is new"}'),
+        {"type": "content_block_start", "index": 1, "content_block": result},
+        {"type": "content_block_stop", "index": 1},
+    ]
+
+
+def _cited(index: int, title: str, url: str) -> dict[str, Any]:
+    where = {"title": title, "url": url, "cited_text": "so it is", "encrypted_index": f"at({url})"}
+    delta = {"type": "citations_delta", "citation": {"type": "web_search_result_location", **where}}
+    return {"type": "content_block_delta", "index": index, "delta": delta}
 
 
 def event_bytes(event: Mapping[str, Any]) -> bytes:
@@ -135,4 +170,4 @@ def _render(reply: Reply, seen: Seen) -> tuple[str, bytes]:
     return EVENT_STREAM if is_stream else JSON, body_of(reply)
 
 
-_SPEECH = Speech(Reply, broken_rules, _render, {"request-id": "req_fake"})
+SPEECH = Speech(Reply, broken_rules, _render, {"request-id": "req_fake"})

@@ -35,7 +35,7 @@ class Reply(Fault, frozen=True):
     """A fault of `fake_server.py`, and how a whole answer of this wire ends.
 
     `parts` follow the text in the last chunk (function calls, thoughts), `blocked` is the reason why the prompt was
-    not answered, `details` stand in an error.
+    not answered, `details` stand in an error. `grounding` comes after all else, in a chunk of its own.
     """
 
     stop_reason: str | None = "STOP"
@@ -45,6 +45,7 @@ class Reply(Fault, frozen=True):
     parts: tuple[Mapping[str, Any], ...] = ()
     blocked: str = ""
     details: tuple[Mapping[str, Any], ...] = ()
+    grounding: Mapping[str, Any] | None = None
 
 
 Script = Reply | str | Callable[[Seen], "Reply | str"]
@@ -68,7 +69,10 @@ def stream_events(reply: Reply) -> tuple[bytes, ...]:
     if reply.stop_reason is not None:
         last["candidates"][0]["finishReason"] = reply.stop_reason
     last["usageMetadata"] = dict(reply.usage)
-    return tuple(map(event_bytes, [*(_chunk([{"text": piece}]) for piece in pieces[:-1]), last]))
+    chunks = [*(_chunk([{"text": piece}]) for piece in pieces[:-1]), last]
+    if reply.grounding is not None:
+        chunks.append({"candidates": [{"index": 0, "groundingMetadata": dict(reply.grounding)}]})
+    return tuple(map(event_bytes, chunks))
 
 
 def event_bytes(event: Mapping[str, Any]) -> bytes:

@@ -51,7 +51,7 @@ class FakeOpenAI(FakeServer[Reply]):
     """Gives `replies` in order, then `default` for ever. A request that breaks a rule is answered with 400."""
 
     def __init__(self, replies: Iterable[Script] = (), *, default: Script = "Hello.", strict: bool = True) -> None:
-        super().__init__(_SPEECH, replies, default=default, strict=strict)
+        super().__init__(SPEECH, replies, default=default, strict=strict)
 
 
 def stream_events(reply: Reply) -> tuple[bytes, ...]:
@@ -122,4 +122,4 @@ def _models(seen: Seen) -> dict[str, Any]:
 
 _HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_800_000_000, "model": "fake"}
 _ANSWERS: Mapping[str, Callable[[Seen], dict[str, Any]]] = {"embeddings": _vectors, "models": _models}
-_SPEECH = Speech(Reply, broken_rules, _render, {"x-request-id": "req_fake"})
+SPEECH = Speech(Reply, broken_rules, _render, {"x-request-id": "req_fake"})

@@ -103,6 +103,12 @@ class FakeServer(Generic[R]):
         self.problems: list[str] = []
         self.connections = 0
 
+    def play(self, replies: Iterable[R | str | Callable[[Seen], R | str]]) -> None:
+        """Forgets what it has seen, and gives these replies before its default: one server for many tests."""
+        self._replies = list(replies)
+        self.requests.clear()
+        self.problems.clear()
+
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"

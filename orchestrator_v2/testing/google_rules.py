@@ -143,10 +143,19 @@ RULES: tuple[tuple[str, Callable[[Seen], bool]], ...] = (
     ("the key is sent in x-goog-api-key, and nowhere else", _key_in_header_alone),
     ("the body is one JSON object", lambda seen: seen.method == "GET" or bool(seen.body)),
 )
+
+
+def _tools_are_known(body: dict[str, Any]) -> bool:
+    """Functions, or Google's own search alone: beside functions it asks for settings that nobody sends here."""
+    kinds = [kind for tool in body.get("tools", ()) for kind in tool]
+    return kinds in ([], ["functionDeclarations"]) or body["tools"] == [{"googleSearch": {}}]
+
+
 ASK_RULES: tuple[tuple[str, Callable[[dict[str, Any]], bool]], ...] = (
     ("contents: roles alternate between user and model, the user's first and last", _alternates),
     ("contents: each turn has parts, each part one payload", _one_payload_a_part),
     ("no field that the wire does not know", _known_fields),
+    ("tools: functions, or googleSearch alone", _tools_are_known),
     ("each functionCall is followed by its functionResponse", _calls_are_answered),
     ("responseJsonSchema has known keywords only, a $ref stands alone, the MIME type is JSON", _schema_is_known),
 )

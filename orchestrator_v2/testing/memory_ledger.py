@@ -54,6 +54,13 @@ class MemoryCallLedger:
         )
         return len(self.rows)
 
+    async def submitted(self, call_id: int, handle: str) -> None:
+        self._change(call_id, outcome="submitted", handle=handle)
+
+    async def waiting(self, key: str, request_hash: str) -> CallRow | None:
+        await self.find(key, request_hash)  # for its conflict
+        return next((row for row in self.rows if row.key == key and row.outcome == "submitted"), None)
+
     async def finish(self, call_id: int, completion: Completion, charged: int | None) -> None:
         if self.broken_finish:
             raise StoreUnavailableError("The answer could not be written down.", "The ledger is broken.", "Resume.")
@@ -66,7 +73,7 @@ class MemoryCallLedger:
         return list(self.rows)
 
     async def spent(self) -> int | None:
-        amounts = [row.reserved if row.outcome == "intent" else row.charged for row in self.rows]
+        amounts = [row.reserved if row.outcome in ("intent", "submitted") else row.charged for row in self.rows]
         known = [amount for amount in amounts if amount is not None]
         return sum(known) if len(known) == len(amounts) else None
 

@@ -22,7 +22,8 @@ TAKEN_OVER_WITHIN = 25.0
 class Job(msgspec.Struct, frozen=True):
     """What a worker is to do in `home`; `workflow` is `diamond` or a built-in one.
 
-    With `insist` it also resumes runs that were set aside, as a person would.
+    With `insist` it also resumes runs that were set aside, as a person would. With `batch` all calls go by batch, and
+    the run is resumed until it waits no more.
     """
 
     home: str
@@ -33,6 +34,7 @@ class Job(msgspec.Struct, frozen=True):
     cancel: bool = False
     insist: bool = False
     brief: str = BRIEF
+    batch: bool = False
 
 
 class Ended(msgspec.Struct, frozen=True):

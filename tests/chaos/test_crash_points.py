@@ -24,6 +24,7 @@ from killing import (
 from orchestrator_v2.core.probe import CRASH_POINTS
 from orchestrator_v2.testing.anthropic_rules import Seen
 from orchestrator_v2.testing.fake_anthropic import FakeAnthropic, Reply
+from orchestrator_v2.testing.fake_anthropic_batches import FakeAnthropicBatches
 from orchestrator_v2.testing.worked_answers import asked, worked_reply
 
 # How many calls of the diamond may be in flight when the process dies.
@@ -64,6 +65,8 @@ REAL = [
     "retry-sleep",
 ]
 REAL_MORE = _often("intent-committed", "budget-settle", "request-sent", "first-byte:8", "last-byte-before-parse:8")
+# Where a run by batches passes besides, or passes otherwise.
+BATCH = ["batch-handed-in:3", "intent-committed:3", "budget-settle:3"]
 # Where only a second process passes, or one that is told to cancel.
 LATER = ["claimed", "recovery", "cancel"]
 
@@ -108,7 +111,7 @@ def _whole(home: Path, head: str) -> None:
 
 def test_every_crash_point_has_its_kill() -> None:
     """A new name in the list is a new case here."""
-    assert {point.partition(":")[0] for point in (*SIMULATED, *REAL, *LATER)} == set(CRASH_POINTS)
+    assert {point.partition(":")[0] for point in (*SIMULATED, *REAL, *BATCH, *LATER)} == set(CRASH_POINTS)
 
 
 @pytest.mark.parametrize("point", [*SIMULATED, *SIMULATED_MORE])
@@ -148,6 +151,29 @@ def test_a_real_run_outlives_a_kill_and_pays_for_nothing_twice(
     assert isinstance(failed, int) and 8 + failed <= sent <= 8 + failed + lost
     unknown = "SELECT count(*) FROM model_calls WHERE outcome = 'outcome_unknown' AND charged IS NOT reserved"
     assert rows(tmp_path, unknown) == [(0,)]
+
+
+@pytest.mark.parametrize("point", BATCH)
+def test_a_run_by_batches_outlives_a_kill(point: str, tmp_path: Path, heads: dict[str, str]) -> None:
+    """A batch whose name is in the ledger is collected by the next process; only one that is not is handed in anew."""
+
+    async def work() -> int:
+        async with FakeAnthropicBatches(worked_reply, polls=0) as server:
+            job = Job(str(tmp_path), "real", server.base_url, batch=True)
+            await killed_at(job, point)
+            await finish(job)
+            assert server.problems == []
+            return len(server.desk.batches)
+
+    handed_in = asyncio.run(work())
+    _whole(tmp_path, heads["real"])
+    outcomes = dict(rows(tmp_path, "SELECT outcome, count(*) FROM model_calls GROUP BY 1"))
+    assert outcomes.pop("done") == 8
+    lost = outcomes.pop("outcome_unknown", 0)
+    assert outcomes == {}
+    assert isinstance(lost, int) and lost <= IN_FLIGHT
+    assert lost or point.startswith("budget-settle")
+    assert 8 <= handed_in <= 8 + lost
 
 
 @pytest.mark.parametrize("point", ["claimed", "recovery"])

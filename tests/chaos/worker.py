@@ -57,7 +57,9 @@ async def work(job: Job) -> None:
             out = home / f"out-{number}"
             if str(out) not in there:
                 workflow = DIAMOND if job.workflow == "diamond" else job.workflow
-                sessions.append(await orchestrator.start(RunRequest(brief=job.brief, workflow=workflow, out=out)))
+                sessions.append(
+                    await orchestrator.start(RunRequest(job.brief, workflow=workflow, out=out, batch=job.batch))
+                )
                 _say(f"accepted {sessions[-1].state.run_id}")
         if job.cancel:
             (session,) = sessions
@@ -67,6 +69,8 @@ async def work(job: Job) -> None:
         again = (RunStatus.COMPLETED, *((RunStatus.NEEDS_ATTENTION,) if job.insist else ()))
         for row in await orchestrator.rows(statuses=again):
             await orchestrator.resume(row.run_id)
+        while job.batch and (waiting := await orchestrator.rows(statuses=(RunStatus.WAITING_PROVIDER,))):
+            await orchestrator.resume(waiting[0].run_id)
     _say("finished")
 
 

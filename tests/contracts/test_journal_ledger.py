@@ -190,6 +190,55 @@ def test_calls_in_flight_when_the_worker_went_are_unknown_and_stay_charged(url: 
     with_journal(url, work)
 
 
+def test_a_call_that_was_handed_in_outlives_its_worker(url: str) -> None:
+    """A new claim finds it under the provider's name for it, still reserved, and can settle it; once."""
+
+    async def work(journal: StoredJournal) -> None:
+        old = journal.ledger(await new_run(journal), 100)
+        call = await old.begin(intent("a", reserved=30))
+        assert await old.waiting("a", "h1") is None
+        await old.submitted(call, "batch_✓")
+        claim = await journal.claim("run_a", owner="w2", lease=30, seize="w1")
+        assert claim is not None
+        new = journal.ledger(claim, 100)
+        found = await new.waiting("a", "h1")
+        assert found is not None
+        assert (found.id, found.outcome, found.handle, found.reserved) == (call, "submitted", "batch_✓", 30)
+        assert await new.calls() == [found]
+        assert (await new.find("a", "h1"), await new.waiting("b", "h1"), await new.spent()) == (None, None, 30)
+        with pytest.raises(CallConflictError, match="'a'"):
+            await new.waiting("a", "h2")
+        with pytest.raises(FencedError):
+            await old.submitted(call, "another")
+        await new.finish(call, ANSWER, 6)
+        assert (await new.find("a", "h1"), await new.waiting("a", "h1"), await new.spent()) == (ANSWER, None, 6)
+        with pytest.raises(StoreError):
+            await new.finish(call, ANSWER, 6)
+
+    with_journal(url, work)
+
+
+def test_only_an_open_call_of_the_run_can_be_handed_in(url: str) -> None:
+    """A settled one, one that was handed in before, another run's and an unknown one are errors and change nothing."""
+
+    async def work(journal: StoredJournal) -> None:
+        ledger = journal.ledger(await new_run(journal), None)
+        other = journal.ledger(await new_run(journal, "run_b"), None)
+        done, twice, failed = [await ledger.begin(intent(key)) for key in "abc"]
+        await ledger.finish(done, ANSWER, 4)
+        await ledger.submitted(twice, "first")
+        await ledger.submitted(failed, "third")
+        await ledger.fail(failed, "expired", 0)
+        before = await ledger.calls()
+        for who, call in ((ledger, done), (ledger, twice), (ledger, failed), (other, twice), (ledger, 999)):
+            with pytest.raises(StoreError):
+                await who.submitted(call, "second")
+        assert await ledger.calls() == before
+        assert [(it.outcome, it.handle) for it in before] == [("done", ""), ("submitted", "first"), ("failed", "third")]
+
+    with_journal(url, work)
+
+
 def test_a_call_is_settled_once_by_its_own_run(url: str) -> None:
     """A second settlement, an unknown call, and another run's call are errors and change no sum."""
 

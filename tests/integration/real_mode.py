@@ -18,15 +18,19 @@ from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.state_models import ProjectState
 from orchestrator_v2.llm.ledger import CallRow
 from orchestrator_v2.testing.fake_anthropic import FakeAnthropic
+from orchestrator_v2.testing.fake_server import FakeServer
 from orchestrator_v2.testing.worked_answers import BRIEF, worked_reply
 
 # Long and odd, so that a hit in any sink is no accident.
 KEY = "sk-ant-canary-4f1d0b7e2a9c6835-DoNotWriteThisAnywhere"
 
-Work = Callable[[Orchestrator, FakeAnthropic], Awaitable[Any]]
+# Where the settings look for it, whatever the provider.
+VARIABLES = ("ANTHROPIC_API_KEY", "AWS_BEARER_TOKEN_BEDROCK", "GEMINI_API_KEY", "GROQ_API_KEY", "OPENAI_API_KEY")
+
+Work = Callable[[Orchestrator, Any], Awaitable[Any]]
 
 
-def settings(home: Path, server: FakeAnthropic | None = None, *, key: str = KEY, **more: object) -> LoadedSettings:
+def settings(home: Path, server: FakeServer[Any] | None = None, *, key: str = KEY, **more: object) -> LoadedSettings:
     """Real mode against `server`, with waits that a test can bear; `more` are further settings."""
     values: dict[str, object] = {
         "data_dir": str(home / "data"),
@@ -37,7 +41,7 @@ def settings(home: Path, server: FakeAnthropic | None = None, *, key: str = KEY,
         "base_url": server.base_url if server else "http://127.0.0.1:9",
         **more,
     }
-    return load_settings(values, {"ANTHROPIC_API_KEY": key} if key else {}, home, home)
+    return load_settings(values, dict.fromkeys(VARIABLES, key) if key else {}, home, home)
 
 
 # Two phases, four calls, nothing to run: what a fault leads to is seen without the whole workflow.
@@ -52,11 +56,18 @@ SHORT = PhaseGraph(
 )
 
 
-def against(home: Path, work: Work, *, default: Any = worked_reply, **more: Any) -> Any:
+def against(
+    home: Path,
+    work: Work,
+    *,
+    default: Any = worked_reply,
+    serve: Callable[..., FakeServer[Any]] = FakeAnthropic,
+    **more: Any,
+) -> Any:
     """What `work` gives, done with an orchestrator whose provider is a local server; the wire's rules are kept."""
 
     async def go() -> Any:
-        async with FakeAnthropic(default=default) as server:
+        async with serve(default=default) as server:
             async with opened(home, server, **more) as orchestrator:
                 result = await work(orchestrator, server)
             assert server.problems == []
@@ -67,7 +78,7 @@ def against(home: Path, work: Work, *, default: Any = worked_reply, **more: Any)
 
 @asynccontextmanager
 async def opened(
-    home: Path, server: FakeAnthropic, *, key: str = KEY, parts: Mapping[str, Any] | None = None, **more: Any
+    home: Path, server: FakeServer[Any], *, key: str = KEY, parts: Mapping[str, Any] | None = None, **more: Any
 ) -> AsyncIterator[Orchestrator]:
     """An orchestrator as a process of its own would have it: `parts` are for `open_orchestrator`."""
     given = {"random": Random(1), **(parts or {})}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from orchestrator_v2.core.clock import ManualClock
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.factory import LLMFactory
-from orchestrator_v2.llm.providers.anthropic import PRESENT_VERSION
+from orchestrator_v2.llm.providers.anthropic_headers import PRESENT_VERSION
 from orchestrator_v2.llm.strict_schema import FORMATS, strict_schema
 from orchestrator_v2.llm.types import InvokeOptions, LLMConfig, Message
 from orchestrator_v2.testing.fake_anthropic import FakeAnthropic

@@ -13,7 +13,6 @@ import pytest
 from orchestrator_v2.core.clock import ManualClock
 from orchestrator_v2.core.errors import (
     BadGatewayError,
-    OutputTruncatedError,
     PromptTooLargeError,
     ProviderError,
     ProviderUnavailableError,
@@ -129,14 +128,6 @@ def test_what_is_no_tool_call_is_an_error():
         assert type(talk([bad, bad], ask()).result) is BadGatewayError
 
 
-def test_a_call_that_was_cut_is_not_a_call():
-    """At max_tokens the half call is dropped and the answer asked for again with a larger cap, then refused."""
-    cut = Reply(text="", tool_uses=(("toolu_1", "area", '{"wid'),), stop_reason="max_tokens")
-    bench = talk([cut, Reply(tool_uses=(("toolu_1", "area", '{"width": 3}'),))], ask())
-    assert bench.result.tool_calls[0].arguments == {"width": 3}
-    assert type(talk([cut, cut], ask()).result) is OutputTruncatedError
-
-
 def test_no_cut_of_a_stream_with_tools_gives_an_answer():
     """Wherever the connection ends, there is an error and never a part of a call."""
     whole = Reply(text="Hm.", tool_uses=(("toolu_1", "area", '{"width": 2}'),))
@@ -185,24 +176,6 @@ def test_without_cache_nothing_is_marked_and_images_of_the_options_go_to_the_las
     last = bench.server.requests[0].body["messages"][-1]["content"]
     assert [block["type"] for block in last] == ["tool_result", "image", "text"]
     assert last[1]["source"]["media_type"] == "image/gif"
-
-
-@pytest.mark.parametrize(
-    ("messages", "options", "word"),
-    [
-        (ASK, InvokeOptions(seed=1), "seed"),
-        (ASK, InvokeOptions(images=(Image(b"x", "image/tiff"),)), "image/tiff"),
-        ((Message("assistant", "I"),), InvokeOptions(images=(Image(PNG),)), "no turn of the user"),
-    ],
-    ids=["seed", "tiff", "nobody"],
-)
-def test_what_the_wire_does_not_have_is_refused_unsent(messages, options, word):
-    """A seed, a strange picture, a picture without a turn: an error in words, nothing sent, nothing charged."""
-    bench = talk([], ask(messages, options))
-    assert type(bench.result) is RequestRejectedError
-    assert word in bench.result.what
-    assert bench.server.requests == []
-    assert bench.ledger.rows[0].charged == 0
 
 
 def test_tools_are_strict_where_the_model_and_the_schema_allow_it():

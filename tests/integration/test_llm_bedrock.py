@@ -1,9 +1,11 @@
-"""Claude on Bedrock over real HTTP, against a local server that checks AWS's signature and frames its answers."""
+"""What is Bedrock's alone: AWS's keys, signature, frames and words for errors; over real HTTP.
+
+What every wire does, faults above all, is `tests/contracts/test_provider_contract*.py`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import datetime
 import json
 import logging
@@ -15,9 +17,6 @@ from random import Random
 import anthropic
 import msgspec
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from botocore.eventstream import EventStreamBuffer
 
 from orchestrator_v2.core.clock import ManualClock
@@ -33,15 +32,15 @@ from orchestrator_v2.core.errors import (
     StreamTruncatedError,
 )
 from orchestrator_v2.core.secrets import Secret
-from orchestrator_v2.llm.call_log import VENDOR_LOGGERS
 from orchestrator_v2.llm.catalog import load_catalog
 from orchestrator_v2.llm.factory import LLMFactory
-from orchestrator_v2.llm.providers.aws_frames import CONTENT_TYPE, MAX_FRAME_BYTES, FrameDecoder
+from orchestrator_v2.llm.providers.aws_frames import MAX_FRAME_BYTES, FrameDecoder
 from orchestrator_v2.llm.providers.bedrock import INSTALL, BedrockProvider
 from orchestrator_v2.llm.retry import RetryConfig
 from orchestrator_v2.llm.types import InvokeOptions, LLMConfig, Message
-from orchestrator_v2.testing import fake_anthropic
-from orchestrator_v2.testing.fake_server import JSON, FakeServer, Fault, Seen, Speech
+from orchestrator_v2.testing.fake_anthropic import Reply
+from orchestrator_v2.testing.fake_bedrock import FakeBedrock, Signer, answer_frames, broken_rules, fault_frame, frame
+from orchestrator_v2.testing.fake_server import Seen
 from orchestrator_v2.testing.memory_ledger import MemoryCallLedger
 
 ACCESS, SECRET, TOKEN = "AKIDEXAMPLE", "planted-canary/secret+key", "planted-canary-session-token"
@@ -52,75 +51,7 @@ ONCE = RetryConfig(max_attempts=1)
 REGION = {"AWS_REGION": "eu-central-1"}
 
 
-class Reply(Fault, frozen=True):
-    """A fault of the fake server; `parts` are the inner events, in bytes, of the answer's frames."""
-
-    stop_reason: str | None = "end_turn"
-    usage: dict[str, int] = msgspec.field(default_factory=lambda: {"input_tokens": 12, "output_tokens": 5})
-
-
-def frame(payload, **headers):
-    """One frame as AWS writes it: prelude, string headers, payload, two checksums."""
-    head = b""
-    for name, value in headers.items():
-        told = f":{name.replace('_', '-')}".encode()
-        head += bytes([len(told)]) + told + b"\x07" + struct.pack(">H", len(value)) + value.encode()
-    prelude = struct.pack(">II", 16 + len(head) + len(payload), len(head))
-    body = prelude + struct.pack(">I", zlib.crc32(prelude)) + head + payload
-    return body + struct.pack(">I", zlib.crc32(body))
-
-
-def chunk(event):
-    payload = json.dumps({"bytes": base64.b64encode(event).decode(), "p": "abcdef"}).encode()
-    return frame(payload, event_type="chunk", content_type="application/json", message_type="event")
-
-
-def fault_frame(name, message):
-    return frame(json.dumps({"message": message}).encode(), exception_type=name, message_type="exception")
-
-
-def answer_frames(text="Hello.", stop_reason="end_turn", usage=None):
-    inner = fake_anthropic.Reply(
-        text=text, stop_reason=stop_reason, usage=usage or {"input_tokens": 12, "output_tokens": 5}
-    )
-    events = fake_anthropic.stream_events(inner)
-    return tuple(chunk(event.split(b"data: ", 1)[1].strip()) for event in events)
-
-
-def broken_rules(seen: Seen) -> list[str]:
-    """What is wrong with the signature, computed anew by botocore over what arrived, or with path and body."""
-    wrong = [] if seen.path.endswith("/invoke-with-response-stream") else ["the path"]
-    wrong += [] if seen.body.get("anthropic_version") and not {"model", "stream"} & set(seen.body) else ["the body"]
-    told = seen.headers.get("authorization", "")
-    if told.startswith("Bearer "):
-        return wrong
-    names = told.split("SignedHeaders=")[-1].split(",")[0].split(";")
-    request = AWSRequest(
-        method=seen.method,
-        url=f"http://{seen.headers['host']}{seen.path}",
-        headers={name: seen.headers[name] for name in names if name != "host"},
-        data=seen.raw,
-    )
-    request.context["timestamp"] = seen.headers["x-amz-date"]
-    signer = SigV4Auth(Credentials(ACCESS, SECRET, seen.headers.get("x-amz-security-token")), "bedrock", "eu-central-1")
-    text = signer.string_to_sign(request, signer.canonical_request(request))
-    age = abs(datetime.datetime.strptime(seen.headers["x-amz-date"], "%Y%m%dT%H%M%SZ") - utc_now())
-    return wrong + ([] if told.endswith(signer.signature(text, request)) and age.seconds < 60 else ["the signature"])
-
-
-def utc_now():
-    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-
-
-def render(reply: Reply, seen: Seen):
-    if reply.body is not None:
-        return JSON, reply.body
-    if reply.status != 200:
-        return JSON, json.dumps({"message": reply.message}).encode()
-    return CONTENT_TYPE, b"".join(reply.events or answer_frames(reply.text, reply.stop_reason, reply.usage))
-
-
-SPEECH = Speech(Reply, broken_rules, render, {"x-amzn-requestid": "req_aws"})
+SIGNER = Signer(ACCESS, SECRET, "eu-central-1")
 
 
 @pytest.fixture(autouse=True)
@@ -138,23 +69,21 @@ def aws_environment(monkeypatch, tmp_path):
 
 class Bench:
     def __init__(self):
-        self.clock = ManualClock(auto=True)
         self.ledger = MemoryCallLedger()
         self.log = []
         self.server = None
         self.result = None
 
 
-def talk(replies, *, options=OPTIONS, retry=None, model=MODEL, credential=None, strict=True):
-    """Sends one call through the whole chain; the result is the Completion or the error."""
+def talk(replies, *, options=OPTIONS, retry=None, credential=None):
+    """Sends one call through the whole chain; the result is the Completion or the error. No rule is broken."""
     bench = Bench()
 
     async def go():
-        async with FakeServer(SPEECH, replies, strict=strict) as server:
-            bench.server = server
-            factory = LLMFactory(clock=bench.clock, random=Random(0))
+        async with FakeBedrock(replies, signer=SIGNER) as bench.server:
+            factory = LLMFactory(clock=ManualClock(auto=True), random=Random(0))
             factory.register_provider("bedrock", BedrockProvider(REGION))
-            config = LLMConfig("bedrock", model, credential, server.base_url)
+            config = LLMConfig("bedrock", MODEL, credential, bench.server.base_url)
             client = factory.create_client(config, ledger=bench.ledger, log=bench.log.append, retry=retry)
             try:
                 bench.result = await client.invoke(ASK, options, key="a/1")
@@ -164,29 +93,35 @@ def talk(replies, *, options=OPTIONS, retry=None, model=MODEL, credential=None, 
                 await factory.aclose()
 
     asyncio.run(go())
+    assert bench.server.problems == []
     return bench
 
 
-def test_an_answer_comes_whole_with_usage_and_the_request_is_signed():
-    """Text over several frames is put together; the server computes the same signature; the token is sent with it."""
-    text = "Grüße aus der Küche: 漢字 und noch etwas mehr."
-    bench = talk([Reply(text=text, usage={"input_tokens": 100, "output_tokens": 50, "cache_read_input_tokens": 20})])
-    completion = bench.result
-    assert completion.text == text
-    assert (completion.finish_reason, completion.request_id) == ("stop", "req_aws")
-    assert (completion.usage.input_tokens, completion.usage.output_tokens) == (120, 50)
-    assert str(completion.provenance) == f"real (bedrock/{MODEL})"
-    assert bench.server.problems == []
+def test_the_request_is_signed_as_aws_signs_it():
+    """The server computes the same signature over what arrived; the session's token is sent with it."""
+    bench = talk(["Hello."])
+    assert bench.result.text == "Hello."
     seen = bench.server.requests[0]
     assert seen.headers["x-amz-security-token"] == TOKEN
     assert "/eu-central-1/bedrock/aws4_request" in seen.headers["authorization"]
+    sent = datetime.datetime.strptime(seen.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC)
+    assert abs(datetime.datetime.now(datetime.UTC) - sent) < datetime.timedelta(minutes=1)
+
+
+def test_the_server_knows_a_wrong_signature():
+    """The check is alive: another secret, a changed body and no signature at all are told so."""
+    seen = talk(["Hello."]).server.requests[0]
+    assert broken_rules(seen, SIGNER) == []
+    assert broken_rules(seen, Signer(ACCESS, "another", "eu-central-1")) != []
+    assert broken_rules(msgspec.structs.replace(seen, raw=seen.raw.replace(b"clock", b"cloak")), SIGNER) != []
+    assert len(broken_rules(Seen("POST", "/x", {}, b"{}"), SIGNER)) == 3
 
 
 def test_the_request_is_the_one_that_the_vendors_sdk_sends():
     """Path and body are the same as the SDK's, whose signature passes the same check and who reads our frames."""
 
     async def go():
-        async with FakeServer(SPEECH, [Reply(), Reply()]) as server:
+        async with FakeBedrock([Reply(), Reply()], signer=SIGNER) as server:
             factory = LLMFactory(clock=ManualClock(auto=True), random=Random(0))
             factory.register_provider("bedrock", BedrockProvider(REGION))
             await factory.create_client(LLMConfig("bedrock", MODEL, None, server.base_url)).invoke(ASK, OPTIONS)
@@ -236,6 +171,27 @@ def test_without_credentials_nothing_is_sent(monkeypatch):
     assert bench.ledger.rows[0].charged == 0
 
 
+def test_keys_that_are_renewed_leave_no_client_behind(monkeypatch):
+    """AWS's keys last an hour: the next ones go over the connection that is there, signed anew."""
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", soon.isoformat())
+
+    async def go():
+        async with FakeBedrock(signer=SIGNER) as server:
+            factory = LLMFactory(clock=ManualClock(auto=True), random=Random(0))
+            factory.register_provider("bedrock", BedrockProvider(REGION))
+            client = factory.create_client(LLMConfig("bedrock", MODEL, None, server.base_url))
+            for token in ("first-token", "second-token"):
+                monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+                await client.invoke(ASK, OPTIONS)
+            await factory.aclose()
+            return server
+
+    server = asyncio.run(go())
+    assert [seen.headers["x-amz-security-token"] for seen in server.requests] == ["first-token", "second-token"]
+    assert (server.connections, server.problems) == (1, [])
+
+
 def test_credentials_that_cannot_be_had_are_an_authentication_error(monkeypatch):
     """A profile that is not there is said at once, and not retried."""
     monkeypatch.setenv("AWS_PROFILE", "nobody")
@@ -246,79 +202,29 @@ def test_credentials_that_cannot_be_had_are_an_authentication_error(monkeypatch)
     assert [row.charged for row in bench.ledger.rows] == [0]
 
 
+GOOD = answer_frames(Reply())
+# Beside those of the contract (tests/contracts/provider_faults.py).
 FAULTS = [
-    ("429", Reply(status=429), RateLimitedError, 3),
-    ("500", Reply(status=500), ProviderUnavailableError, 3),
-    ("503", Reply(status=503), ProviderUnavailableError, 3),
-    ("400", Reply(status=400), RequestRejectedError, 1),
-    ("403", Reply(status=403), AuthenticationError, 1),
-    ("404", Reply(status=404), RequestRejectedError, 1),
-    ("redirect", Reply(status=307, headers={"location": "/x"}), RequestRejectedError, 1),
-    ("html 200", Reply(body=b"<html>login</html>"), BadGatewayError, 2),
-    ("html in disguise", Reply(body=b"<html>login</html>", headers={"content-type": CONTENT_TYPE}), BadGatewayError, 2),
-    ("empty stream", Reply(body=b"", headers={"content-type": CONTENT_TYPE}), BadGatewayError, 2),
-    ("connection reset", Reply(reset=True), ProviderUnavailableError, 3),
-    ("cut", Reply(cut_at=600), StreamTruncatedError, 3),
-    ("politely cut", Reply(cut_at=600, polite=True), StreamTruncatedError, 3),
-    ("no stop reason", Reply(stop_reason=None), StreamTruncatedError, 3),
-    ("unknown stop reason", Reply(stop_reason="novelty"), BadGatewayError, 2),
-    (
-        "throttled after 200",
-        Reply(events=(*answer_frames()[:3], fault_frame("throttlingException", "slow"))),
-        RateLimitedError,
-        3,
-    ),
-    ("rejected after 200", Reply(events=(fault_frame("validationException", "no"),)), RequestRejectedError, 1),
-    ("broken after 200", Reply(events=(fault_frame("modelStreamErrorException", "x"),)), ProviderUnavailableError, 3),
-    (
-        "a bit flipped",
-        Reply(events=(*answer_frames()[:3], answer_frames()[3][:-1] + b"!", *answer_frames()[4:])),
-        StreamTruncatedError,
-        3,
-    ),
+    ("throttled", Reply(events=(*GOOD[:3], fault_frame("throttlingException", "slow"))), RateLimitedError, 3),
+    ("rejected", Reply(events=(fault_frame("validationException", "no"),)), RequestRejectedError, 1),
+    ("broken", Reply(events=(fault_frame("modelStreamErrorException", "x"),)), ProviderUnavailableError, 3),
+    ("a bit flipped", Reply(events=(*GOOD[:3], GOOD[3][:-1] + b"!", *GOOD[4:])), StreamTruncatedError, 3),
     ("no event inside", Reply(events=(frame(b"[]", event_type="chunk", message_type="event"),)), BadGatewayError, 2),
 ]
 
 
 @pytest.mark.parametrize(("reply", "expected", "attempts"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS])
-def test_each_fault_is_its_error_and_sent_as_often_as_the_table_says(reply, expected, attempts):
-    """The fault table: class, number of requests on the wire, all rows settled, no key in any text."""
+def test_each_fault_of_this_wire_is_its_error_and_sent_as_often_as_it_should(reply, expected, attempts):
+    """AWS's exceptions inside a stream, and frames that do not hold; all may have been billed."""
     bench = talk([reply] * 5)
     assert type(bench.result) is expected
-    assert len(bench.server.requests) == len(bench.ledger.rows) == attempts
-    assert {row.outcome for row in bench.ledger.rows} == {"failed"}
-    assert bench.server.problems == []
-    assert "canary" not in repr(bench.result) + str(bench.result) + repr(bench.ledger.rows) + repr(bench.log)
-
-
-@pytest.mark.parametrize("polite", [False, True], ids=["reset", "polite"])
-def test_a_stream_cut_at_any_byte_is_never_a_completion(polite):
-    """For every tenth offset short of the last frame's end there is an error, and for the last one too."""
-    whole = b"".join(answer_frames("Hi."))
-    offsets = [*range(0, len(whole), 10), len(whole) - 1]
-
-    async def go():
-        replies = [Reply(text="Hi.", cut_at=at, polite=polite) for at in offsets]
-        async with FakeServer(SPEECH, [*replies, Reply(text="Hi.")]) as server:
-            factory = LLMFactory(clock=ManualClock(auto=True), random=Random(0))
-            factory.register_provider("bedrock", BedrockProvider(REGION))
-            client = factory.create_client(LLMConfig("bedrock", MODEL, None, server.base_url), retry=ONCE)
-            wrong = []
-            for at in offsets:
-                try:
-                    wrong.append((at, await client.invoke(ASK, OPTIONS)))
-                except (StreamTruncatedError, BadGatewayError, ProviderUnavailableError):
-                    continue
-            assert (await client.invoke(ASK, OPTIONS)).text == "Hi."
-            await factory.aclose()
-            return wrong
-
-    assert asyncio.run(go()) == []
+    assert len(bench.server.requests) == attempts
+    assert [row.charged for row in bench.ledger.rows] == [bench.ledger.rows[0].reserved] * attempts
 
 
 def test_frames_are_read_as_botocore_reads_them():
     """The same payloads and headers, whatever the pieces in which they come; a frame over 4 MiB is refused."""
-    whole = b"".join([*answer_frames("Hello, you."), fault_frame("throttlingException", "slow")])
+    whole = b"".join([*answer_frames(Reply(text="Hello, you.")), fault_frame("throttlingException", "slow")])
     theirs = EventStreamBuffer()
     theirs.add_data(whole)
     expected = [(event.headers, event.payload) for event in theirs]
@@ -336,7 +242,7 @@ def test_no_key_in_any_log_error_or_repr_when_the_server_echoes_it(caplog):
     echo = f"you sent {SECRET} and {TOKEN}"
     shown = []
     caplog.set_level(logging.DEBUG)
-    for name in VENDOR_LOGGERS:
+    for name in ("botocore", "httpx2", "httpcore2"):
         caplog.set_level(logging.WARNING, logger=name)
     for fault in (
         Reply(status=403, message=echo),

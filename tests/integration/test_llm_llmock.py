@@ -1,4 +1,4 @@
-"""The Anthropic provider against a server and a judge that are not ours: `llmock`."""
+"""Every wire that it knows against a server and a judge that are not ours: `llmock`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 from orchestrator_v2.core.clock import SystemClock
 from orchestrator_v2.core.errors import ProviderError, RequestRejectedError, StreamTruncatedError
 from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.llm.base import innermost
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.retry import RetryConfig
 from orchestrator_v2.llm.types import InvokeOptions, LLMConfig, Message
@@ -55,80 +56,109 @@ def mock_url():
         process.wait(timeout=10)
 
 
-def call(mock_url, behaviors, prompt="Say something about clocks."):
-    """One call under these faults: the Completion or error, and llmock's verdict on us."""
+ANTHROPIC = ("anthropic", "claude-sonnet-5-5", "/anthropic")
+GOOGLE = ("google", "gemini-3.8-flash", "/gemini")
+OPENAI = ("openai", "gpt-6.1-terra", "/v1")
+WIRES = [ANTHROPIC, GOOGLE, OPENAI]
+VENDORS = [
+    *WIRES,
+    ("groq", "openai/gpt-oss-120b", "/groq/openai/v1"),
+    ("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", "/together/v1"),
+    ("mistral", "mistral-large-4", "/mistral/v1"),
+    ("xai", "grok-4.7", "/xai/v1"),
+]
+
+
+def call(mock_url, behaviors, vendor, *, prompt="Say something about clocks.", allowed=frozenset()):
+    """One call under these faults: the Completion or error, and what llmock finds wrong with us but for `allowed`."""
     fetch(f"{mock_url}/_llmock/reset", {})
     if behaviors:
         fetch(f"{mock_url}/_llmock/scenario", {"behaviors": behaviors})
 
     async def go():
         factory = LLMFactory(clock=SystemClock(), random=Random(3))
-        config = LLMConfig("anthropic", "claude-sonnet-5-5", Secret("llmock-key-000000"), f"{mock_url}/anthropic")
+        provider, model, path = vendor
+        config = LLMConfig(provider, model, Secret("llmock-key-000000"), mock_url + path)
+        options = InvokeOptions(max_tokens=2000, system_prompt="Be brief.")
         try:
-            return await factory.create_client(config, retry=QUICK).invoke(
-                [Message("user", prompt)], InvokeOptions(max_tokens=2000)
-            )
+            return await factory.create_client(config, retry=QUICK).invoke([Message("user", prompt)], options)
         except ProviderError as error:
             return error
         finally:
             await factory.aclose()
 
-    return asyncio.run(go()), settled_verdict(mock_url)
+    return asyncio.run(go()), complaints(mock_url, allowed)
 
 
-def settled_verdict(mock_url):
-    """The verdict once the judge has noted the end of the last attempt, which it does a moment after we have it."""
+def complaints(mock_url, allowed):
+    """Once the judge has noted the end of the last attempt, which it does a moment after we have it."""
     for _ in range(20):
-        verdict = fetch(f"{mock_url}/_llmock/verdict")
-        if not findings(verdict):
+        findings = fetch(f"{mock_url}/_llmock/verdict").get("findings", [])
+        found = {finding["code"] for finding in findings if finding} - set(allowed)
+        if not found:
             break
         time.sleep(0.1)
-    return verdict
+    return found
 
 
-def findings(verdict):
-    return [finding for finding in verdict.get("findings", []) if finding]
-
-
-def test_the_happy_path(mock_url):
-    """The echoed prompt comes back whole with token counts."""
-    completion, verdict = call(mock_url, [], "An unusual prompt 4711.")
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor[0])
+def test_the_happy_path(mock_url, vendor):
+    """The echoed prompt comes back whole with token counts, from each vendor that the mock knows."""
+    completion, found = call(mock_url, [], vendor, prompt="An unusual prompt 4711.")
     assert "4711" in completion.text
-    assert completion.usage.input_tokens > 0
-    assert completion.usage.output_tokens > 0
+    # Mistral counts unasked, and refuses to be asked; its mock counts only where it was asked.
+    is_counted = vendor[0] != "mistral"
+    assert (completion.usage.input_tokens > 0) == is_counted
+    assert (completion.usage.output_tokens > 0) == is_counted
     assert completion.finish_reason == "stop"
-    assert findings(verdict) == []
+    assert found == set()
 
 
+@pytest.mark.parametrize("vendor", WIRES, ids=lambda vendor: vendor[0])
 @pytest.mark.parametrize(
     "behavior",
     [
         {"type": "fail", "status": 429, "retry_after": 0.3, "times": 2},
         {"type": "fail", "status": 529, "times": 2},
         {"type": "fail", "status": 503, "times": 1},
-        {"type": "stream_fault", "kind": "disconnect", "after_chunks": 3},
-        {"type": "stream_fault", "kind": "truncate", "after_chunks": 3},
-        {"type": "stream_fault", "kind": "malformed", "after_chunks": 3},
+        {"type": "stream_fault", "kind": "disconnect", "after_chunks": 1},
+        {"type": "stream_fault", "kind": "truncate", "after_chunks": 1},
+        {"type": "stream_fault", "kind": "malformed", "after_chunks": 1},
     ],
     ids=lambda behavior: str(behavior.get("status") or behavior.get("kind")),
 )
-def test_passing_faults_are_overcome_and_the_judge_has_no_complaint(mock_url, behavior):
+def test_passing_faults_are_overcome_and_the_judge_has_no_complaint(mock_url, behavior, vendor):
     """The answer comes after as many attempts as it took, and llmock finds no bad behaviour."""
-    completion, verdict = call(mock_url, [behavior])
-    assert not isinstance(completion, Exception), completion
-    assert completion.attempts == 1 + behavior.get("times", 1)
     # A short stream may be sent to its end before we hang up on its bad chunk: then the judge takes our second
-    # attempt, which the line above proves, for a call of its own.
+    # attempt, which the last line proves, for a call of its own.
     allowed = {"malformed_chunk_ignored"} if behavior.get("kind") == "malformed" else set()
-    assert {finding["code"] for finding in findings(verdict)} <= allowed
+    completion, found = call(mock_url, [behavior], vendor, allowed=allowed)
+    assert not isinstance(completion, Exception), completion
+    assert found == set()
+    assert completion.attempts == 1 + behavior.get("times", 1)
 
 
-def test_lasting_faults_end_in_errors(mock_url):
+@pytest.mark.parametrize("vendor", WIRES, ids=lambda vendor: vendor[0])
+def test_lasting_faults_end_in_errors(mock_url, vendor):
     """A rejected request is not sent again; a stream that always ends early is an error, never half an answer."""
-    error, verdict = call(mock_url, [{"type": "fail", "status": 400, "times": None}])
+    error, found = call(mock_url, [{"type": "fail", "status": 400, "times": None}], vendor)
     assert type(error) is RequestRejectedError
-    assert findings(verdict) == []
-    error, verdict = call(mock_url, [{"type": "stream_fault", "kind": "truncate", "after_chunks": 2, "times": None}])
-    assert type(error) is StreamTruncatedError
-    # The judge takes the last attempt for an accepted one, as nothing followed it: its other findings count.
-    assert {finding["code"] for finding in findings(verdict)} <= {"truncated_stream_accepted"}
+    assert found == set()
+    cut = {"type": "stream_fault", "kind": "truncate", "after_chunks": 1, "times": None}
+    # The judge takes the last attempt for an accepted one, as nothing followed it.
+    error, found = call(mock_url, [cut], vendor, allowed={"truncated_stream_accepted"})
+    assert (type(error), found) == (StreamTruncatedError, set())
+
+
+def test_the_models_are_listed(mock_url):
+    """The server's own list comes back by name."""
+
+    async def go():
+        factory = LLMFactory(clock=SystemClock(), random=Random(3))
+        config = LLMConfig("google", "gemini", Secret("llmock-key-000000"), f"{mock_url}/gemini")
+        try:
+            return await innermost(factory.create_client(config).chain).list_models()
+        finally:
+            await factory.aclose()
+
+    assert "gemini-2.5-pro" in asyncio.run(go())

@@ -13,6 +13,8 @@ from sqlalchemy import create_engine
 
 from orchestrator_v2.core.clock import ManualClock
 from orchestrator_v2.core.probe import no_probe
+from orchestrator_v2.engine.ports import Claim, RunRow
+from orchestrator_v2.llm.ledger import CallIntent, CallRow
 from orchestrator_v2.persistence.journal import open_journal
 from orchestrator_v2.persistence.migrations.upgrade import config, upgrade
 from orchestrator_v2.persistence.schema import HEAD, OURS, VERSIONS
@@ -84,6 +86,37 @@ def test_an_older_database_is_migrated_when_it_is_opened(tmp_path: Path) -> None
         )
     old.close()
     opened(path)
+    opened(tmp_path / "new.db")
+    assert schema_of(path) == schema_of(tmp_path / "new.db")
+
+
+def test_a_file_of_version_0001_keeps_its_calls_and_takes_batches(tmp_path: Path) -> None:
+    """A database from before batches (that table away, the version set back) is brought up with what it held."""
+    path = tmp_path / "old.db"
+
+    async def first() -> Claim:
+        journal = await open_journal(f"sqlite:///{path}", clock=ManualClock())
+        row = RunRow("run_a", 0, "p", "o", "name", "w", "real", "running", 0.0, 0.0)
+        claim = await journal.create_run(row, [], {}, owner="w1", lease=30)
+        await journal.ledger(claim, None).begin(CallIntent("k", "h", "anthropic", "m", 5))
+        await journal.close()
+        return claim
+
+    async def later(claim: Claim) -> list[CallRow]:
+        journal = await open_journal(f"sqlite:///{path}", clock=ManualClock())
+        ledger = journal.ledger(claim, None)
+        await ledger.submitted((await ledger.calls())[0].id, "batch_1")
+        rows = await ledger.calls()
+        await journal.close()
+        return rows
+
+    claim = asyncio.run(first())
+    with sqlite3.connect(path) as old:
+        old.execute("DROP TABLE batches")
+        old.execute("UPDATE alembic_version SET version_num = '0001'")
+    old.close()
+    (row,) = asyncio.run(later(claim))
+    assert (row.key, row.reserved, row.outcome, row.handle) == ("k", 5, "submitted", "batch_1")
     opened(tmp_path / "new.db")
     assert schema_of(path) == schema_of(tmp_path / "new.db")
 

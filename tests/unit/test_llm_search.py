@@ -383,11 +383,16 @@ def test_an_engine_is_found_by_its_keys():
     assert "2027-01-01" in create_engine("google_cse", {"GOOGLE_CSE_KEY": "k", "GOOGLE_CSE_ID": "i"}).notice
 
 
-def test_the_native_search_is_said_to_be_unsupported():
-    """No provider's own tool can be used yet, and the error says what can."""
+def test_a_model_without_a_search_of_its_own_is_refused_with_what_can_be_used():
+    """Also where it is only a fallback: it would answer without the search that was asked for."""
     factory, _ = scripted_factory([], name="anthropic")
-    with pytest.raises(RequestRejectedError, match="ddgs"):
-        factory.create_client(CONFIG, search=SearchConfig(engine="native"))
+    native = SearchConfig(engine="native")
+    without = LLMConfig("scripted", "x")
+    factory.register_provider("scripted", scripted_factory([])[1])
+    for config, fallbacks in ((without, ()), (CONFIG, (without,))):
+        with pytest.raises(RequestRejectedError, match=r"scripted.*ddgs"):
+            factory.create_client(config, fallbacks=fallbacks, search=native)
+    assert factory.create_client(CONFIG, search=native).model == "claude-sonnet-5-5"
 
 
 class FakeDDGS:

@@ -133,7 +133,8 @@ async def orchestrator_over(journal: Journal, runner: Runner, clock: Clock, *, w
     from orchestrator_v2.core.ids import CountingIds
     from orchestrator_v2.durable.embedded import EmbeddedDriver
     from orchestrator_v2.engine.engine import WorkflowEngine
-    from orchestrator_v2.orchestrator import Orchestrator, Parts
+    from orchestrator_v2.orchestrator import Orchestrator
+    from orchestrator_v2.parts import Parts
 
     async def nothing(*_: object) -> Any:
         return []

@@ -1,7 +1,7 @@
 """Anthropic's Messages wire, spoken over our own HTTP client: a model's answer, its count of tokens, its models.
 
-The body is `anthropic_request.py`, how the stream is read is `anthropic_stream.py`; retries, prices and the
-environment are none of its business.
+The body is `anthropic_request.py`, how the stream is read is `anthropic_stream.py`, the batch lane is
+`anthropic_batches.py`; retries, prices and the environment are none of its business.
 Source: the vendor's SDK 2.12, beside which a test lays what is sent here, byte for byte.
 """
 
@@ -12,26 +12,23 @@ import importlib.util
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from orchestrator_v2.core.errors import BadGatewayError, CredentialMissingError, MissingExtraError
+from orchestrator_v2.core.errors import BadGatewayError, CredentialMissingError, MissingExtraError, ProviderError
 from orchestrator_v2.core.secrets import Secret
-from orchestrator_v2.llm.auth import kind_of
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.errors import from_exception, make_error
 from orchestrator_v2.llm.origin import check_base_url
 from orchestrator_v2.llm.provider import Connection
+from orchestrator_v2.llm.providers.anthropic_batches import AnthropicBatches
+from orchestrator_v2.llm.providers.anthropic_headers import build_headers
 from orchestrator_v2.llm.providers.anthropic_request import build_count_request, build_request
 from orchestrator_v2.llm.providers.anthropic_stream import StreamReader
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
-from orchestrator_v2.llm.wire import Wire, said_by
+from orchestrator_v2.llm.wire import EVENT_STREAM, Wire, said_by
 
 INSTALL = "pip install 'orchestrator-v2[anthropic]'"
 PATH = "/v1/messages"
 COUNT_PATH = "/v1/messages/count_tokens"
 MODELS_PATH = "/v1/models"
-PRESENT_VERSION = "2026-10-21"
-# Under the vendor's present version sampling is an error; compatible servers and older profiles speak the former one.
-OLDER_VERSION = "2023-06-01"
-OAUTH_BETA = "oauth-2025-04-20"
 _PAGE = 1000
 _MAX_PAGES = 20
 
@@ -53,7 +50,7 @@ class AnthropicProvider:
         return AnthropicClient(connection, connection.config.credential)
 
 
-class AnthropicClient:
+class AnthropicClient(AnthropicBatches):
     """One model behind one credential. Every call is streamed, so that long answers come and caps hold."""
 
     def __init__(self, connection: Connection, credential: Secret) -> None:
@@ -79,22 +76,28 @@ class AnthropicClient:
     ) -> Completion:
         started = self._connection.clock.monotonic()
         body = build_request(self._connection, messages, options)
-        headers = build_headers(self._connection, self._credential, older="temperature" in body)
-        reader = StreamReader(self._connection.probe, (self._credential,), sink)
+        headers = build_headers(self._connection, self._credential, older="temperature" in body, accept=EVENT_STREAM)
+        searching = options.native_search > 0
+        reader = StreamReader(self._connection.probe, (self._credential,), sink, searching=searching)
         try:
-            async with (
-                asyncio.timeout(options.timeout or self._connection.timeouts.total),
-                self._wire.stream(PATH, body, headers) as response,
-            ):
-                await reader.read(response.aiter_raw())
+            async with asyncio.timeout(options.timeout or self._connection.timeouts.total):
+                while True:
+                    async with self._wire.stream(PATH, body, headers) as response:
+                        await reader.read(response.aiter_raw())
+                    if not reader.is_paused:
+                        break
+                    body = reader.go_on(body)
         except TimeoutError as exc:
             raise from_exception(exc) from None
+        except ProviderError as error:
+            error.unbilled = error.unbilled and not reader.was_paused
+            raise
         return said_by(reader.completion(response.headers.get("request-id", "")), self._connection, started)
 
     async def count_tokens(self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS) -> int:
         """Input tokens of the request by the vendor's own count, which is free. Raises `ProviderError`, unbilled."""
         body = build_count_request(self._connection, messages, options)
-        headers = {**build_headers(self._connection, self._credential), "Accept": "application/json"}
+        headers = build_headers(self._connection, self._credential)
         count = (await self._wire.fetch("POST", COUNT_PATH, headers, body)).get("input_tokens")
         if not isinstance(count, int) or count < 0:
             raise make_error(BadGatewayError, "The count of tokens holds no number.", status=200, unbilled=True)
@@ -102,7 +105,7 @@ class AnthropicClient:
 
     async def list_models(self) -> list[str]:
         """Names of the models that the server offers, without those that are retired. Raises `ProviderError`."""
-        headers = {**build_headers(self._connection, self._credential), "Accept": "application/json"}
+        headers = build_headers(self._connection, self._credential)
         names: list[str] = []
         after = ""
         for _ in range(_MAX_PAGES):
@@ -119,16 +122,3 @@ class AnthropicClient:
 
     async def aclose(self) -> None:
         """Nothing: the HTTP client belongs to the factory's pool and is shared."""
-
-
-def build_headers(connection: Connection, credential: Secret, *, older: bool = False) -> dict[str, str]:
-    """The wire's headers, the key among them; `older` asks for the version that still takes sampling."""
-    is_token = "oauth_token" in (connection.config.credential_kind, kind_of(credential))
-    older = older or connection.info.own_base_url
-    headers = {
-        "Accept": "text/event-stream",
-        "Authorization": f"Bearer {credential.reveal()}",
-        "Content-Type": "application/json",
-        "anthropic-version": OLDER_VERSION if older else PRESENT_VERSION,
-    }
-    return headers | ({"anthropic-beta": OAUTH_BETA} if is_token else {})

@@ -5,21 +5,22 @@ Headers and sending are `anthropic.py`, which tools are held to their schema is 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from orchestrator_v2.core.errors import RequestRejectedError
+from orchestrator_v2.llm.catalog import ModelInfo
 from orchestrator_v2.llm.errors import make_error, unsupported
 from orchestrator_v2.llm.meter import capped
 from orchestrator_v2.llm.provider import Connection
+from orchestrator_v2.llm.providers.anthropic_search import search_tool
 from orchestrator_v2.llm.providers.anthropic_tools import wire_tools
-from orchestrator_v2.llm.strict_schema import strict_schema
+from orchestrator_v2.llm.providers.images import images_by_turn, in_base64
+from orchestrator_v2.llm.search.own_tool import own_tool
+from orchestrator_v2.llm.strict_schema import schema_in_words, strict_schema
 from orchestrator_v2.llm.types import Image, InvokeOptions, Message
-
-IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
 def build_request(connection: Connection, messages: Sequence[Message], options: InvokeOptions) -> Mapping[str, Any]:
@@ -34,16 +35,16 @@ def build_request(connection: Connection, messages: Sequence[Message], options: 
         "stream": True,
     }
     system = options.system_prompt
-    if options.response_schema is not None and info.facts.json_schema:
+    if options.response_schema is not None and _is_enforced(info, options):
         schema = _enforced(options.response_schema)
         request["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     elif options.response_schema is not None:
-        system = f"{system}\n\n{_schema_in_words(options.response_schema)}".strip()
+        system = f"{system}\n\n{schema_in_words(options.response_schema)}".strip()
     if system:
         request["system"] = system
-    if options.tools:
-        enforced = options.response_schema if info.facts.json_schema else None
-        request["tools"] = wire_tools(options.tools, strict=info.facts.json_schema, response_schema=enforced)
+    tools = _tools(info, options)
+    if tools:
+        request["tools"] = tools
     if options.stop_sequences:
         request["stop_sequences"] = list(options.stop_sequences)
     if options.temperature is not None:
@@ -63,12 +64,9 @@ def build_count_request(
 def _turns(messages: Sequence[Message], options: InvokeOptions) -> list[dict[str, Any]]:
     """Turns that alternate: neighbours of one role become blocks of one turn; the last stable block is cached."""
     stable = [index for index, message in enumerate(messages) if message.stable] if options.cache else []
-    last_user = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
-    if options.images and last_user < 0:
-        raise unsupported("There is no turn of the user that the images belong to.", "Send a user's message.")
     turns: list[dict[str, Any]] = []
-    for index, message in enumerate(messages):
-        blocks = _blocks(message, options.images if index == last_user else ())
+    for index, (message, images) in enumerate(zip(messages, images_by_turn(messages, options.images), strict=True)):
+        blocks = _blocks(message, images)
         if stable and index == stable[-1]:
             blocks[-1]["cache_control"] = {"type": "ephemeral"}
         if turns and turns[-1]["role"] == message.role:
@@ -78,13 +76,13 @@ def _turns(messages: Sequence[Message], options: InvokeOptions) -> list[dict[str
     return turns
 
 
-def _blocks(message: Message, more_images: Sequence[Image]) -> list[dict[str, Any]]:
+def _blocks(message: Message, images: Sequence[Image]) -> list[dict[str, Any]]:
     """Results of tools first, as the wire asks; images before the text that speaks of them; calls of tools last."""
     blocks: list[dict[str, Any]] = []
     for result in message.tool_results:
         block = {"type": "tool_result", "tool_use_id": result.call_id, "content": result.content}
         blocks.append(block | ({"is_error": True} if result.is_error else {}))
-    blocks += [_image(image) for image in (*message.images, *more_images)]
+    blocks += [_image(image) for image in images]
     text = {"type": "text", "text": message.content}
     calls = [
         {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments} for call in message.tool_calls
@@ -94,14 +92,20 @@ def _blocks(message: Message, more_images: Sequence[Image]) -> list[dict[str, An
     return blocks + calls
 
 
+def _is_enforced(info: ModelInfo, options: InvokeOptions) -> bool:
+    """Not beside a search: its answers hold citations, which the wire refuses together with a schema."""
+    return info.facts.json_schema and not options.native_search
+
+
+def _tools(info: ModelInfo, options: InvokeOptions) -> list[dict[str, Any]]:
+    enforced = options.response_schema if _is_enforced(info, options) else None
+    tools = wire_tools(options.tools, strict=info.facts.json_schema, response_schema=enforced)
+    return [*tools, search_tool(own_tool(info), options.native_search)] if options.native_search else tools
+
+
 def _image(image: Image) -> dict[str, Any]:
-    if image.media_type not in IMAGE_TYPES:
-        raise unsupported(
-            f"Anthropic takes no images of the type '{image.media_type[:80]}'.",
-            f"Use {', '.join(sorted(IMAGE_TYPES))}.",
-        )
-    data = base64.b64encode(image.data).decode("ascii")
-    return {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": data}}
+    source = {"type": "base64", "media_type": image.media_type, "data": in_base64(image)}
+    return {"type": "image", "source": source}
 
 
 def _enforced(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,11 +113,6 @@ def _enforced(schema: Mapping[str, Any]) -> dict[str, Any]:
         return strict_schema(schema)
     except ValueError as exc:
         raise make_error(RequestRejectedError, str(exc), unbilled=True) from None
-
-
-def _schema_in_words(schema: dict[str, Any]) -> str:
-    text = msgspec.json.encode(schema).decode()
-    return f"Answer with one JSON value that fits this JSON Schema, and with nothing else:\n{text}"
 
 
 def _allowed_temperature(connection: Connection, temperature: float) -> float:

@@ -6,6 +6,7 @@ How the bytes are sent and fetched is `anthropic.py`.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
@@ -13,11 +14,12 @@ import msgspec
 
 from orchestrator_v2.core.errors import BadGatewayError, ProviderError, RequestRejectedError, StreamTruncatedError
 from orchestrator_v2.core.probe import Probe
-from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.core.secrets import Secret, redact
 from orchestrator_v2.core.usage import Usage
 from orchestrator_v2.llm.assembly import TextAssembly
 from orchestrator_v2.llm.base import Sink, no_sink
 from orchestrator_v2.llm.errors import STATUS_OF_TYPE, from_exception, from_status, make_error
+from orchestrator_v2.llm.providers.anthropic_search import SearchedTurn
 from orchestrator_v2.llm.sse import SSEDecoder
 from orchestrator_v2.llm.tool_calls import ToolCallAssembly
 from orchestrator_v2.llm.types import WINDOW_FULL, Completion
@@ -32,8 +34,12 @@ FINISH_REASONS: Mapping[str, str] = {
     "refusal": "refusal",
     "tool_use": "tool_use",
 }
-# Ends a turn of tools that the vendor runs itself. None are ever sent, so there is nothing to go on with.
+# Ends for a while a turn in which the vendor runs a tool itself: its web search, and no other is ever sent.
 PAUSED = "pause_turn"
+
+
+class _ServerTools(msgspec.Struct):
+    web_search_requests: int | None = None
 
 
 class _Usage(msgspec.Struct):
@@ -41,6 +47,7 @@ class _Usage(msgspec.Struct):
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    server_tool_use: _ServerTools | None = None
 
 
 class _Message(msgspec.Struct):
@@ -75,9 +82,14 @@ _decoder = msgspec.json.Decoder(_Event)
 
 
 class StreamReader:
-    """Reads one stream. After `read` the answer is whole, or an error was raised."""
+    """Reads one stream. After `read` the answer is whole, or an error was raised.
 
-    def __init__(self, probe: Probe, secrets: Iterable[Secret], sink: Sink = no_sink) -> None:
+    With `searching` a turn may be paused (`is_paused`): then the next stream, to `go_on`, is a part of the same answer.
+    """
+
+    def __init__(
+        self, probe: Probe, secrets: Iterable[Secret], sink: Sink = no_sink, *, searching: bool = False
+    ) -> None:
         self._probe = probe
         self._secrets = tuple(secrets)
         self._text = TextAssembly(sink)
@@ -86,6 +98,25 @@ class StreamReader:
         self._stopped = False
         self._stop_reason: str | None = None
         self._usage: dict[str, int] = {}
+        self._before: Counter[str] = Counter()
+        self._search = SearchedTurn() if searching else None
+
+    @property
+    def is_paused(self) -> bool:
+        return self._search is not None and self._stop_reason == PAUSED
+
+    @property
+    def was_paused(self) -> bool:
+        """Whether a part of the answer was made, and billed, before this stream."""
+        return bool(self._before)
+
+    def go_on(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The request that goes on with a paused turn. Raises `RequestRejectedError` when it was paused too often."""
+        self._before.update(self._usage)
+        self._usage = {}
+        self._started = self._stopped = False
+        self._stop_reason = None
+        return body if self._search is None else self._search.go_on(body, self._before["web_search_requests"])
 
     async def read(self, chunks: AsyncIterator[bytes]) -> None:
         decoder = SSEDecoder()
@@ -96,7 +127,7 @@ class StreamReader:
                     self._probe("first-byte")
                     first = False
                 for data in decoder.feed(chunk):
-                    self._take(_parse(data, self._started))
+                    self._take(self._event_in(data))
                 if self._stopped:
                     break
         except (ProviderError, TimeoutError):
@@ -116,23 +147,33 @@ class StreamReader:
         if finish == "tool_use" and not calls:
             raise make_error(BadGatewayError, "The answer asks for a tool and names none.")
         notes = (WINDOW_FULL,) if self._stop_reason == "model_context_window_exceeded" else ()
+        search = self._search or SearchedTurn()
         return Completion(
             text=self._text.text(),
             finish_reason="tool_use" if calls else finish,
             usage=self._total_usage(),
             request_id=request_id,
-            notes=notes,
+            notes=(*notes, *search.notes()),
             tool_calls=calls,
+            sources=search.sources(),
+            searches=self._total("web_search_requests"),
         )
 
     def _finish_reason(self) -> str:
         if self._stop_reason == PAUSED:
-            reason = "The server paused the turn for tools of its own, which were not asked for."
+            reason = "The server paused the turn for a tool of its own, which cannot be gone on with here."
             raise make_error(RequestRejectedError, reason, status=200)
         finish = FINISH_REASONS.get(self._stop_reason or "")
         if finish is None:
-            raise make_error(BadGatewayError, f"The answer ended for an unknown reason: '{self._stop_reason}'."[:200])
+            reason = redact(f"The answer ended for an unknown reason: '{self._stop_reason}'.", self._secrets)
+            raise make_error(BadGatewayError, reason[:200])
         return finish
+
+    def _event_in(self, data: bytes) -> _Event:
+        event = _parse(data, self._started)
+        if self._search is not None:
+            self._search.take(data)
+        return event
 
     def _take(self, event: _Event) -> None:
         if event.type == "content_block_delta" and event.delta is not None:
@@ -152,6 +193,8 @@ class StreamReader:
             raise self._reported(event.error or {})
 
     def _grow(self, index: int, delta: _Delta) -> None:
+        if self._search is not None and self._search.is_server_tool(index):
+            return
         if delta.type == "input_json_delta":
             self._tools.add(index, delta.partial_json)
         else:
@@ -167,15 +210,19 @@ class StreamReader:
 
     def _count(self, usage: _Usage | None) -> None:
         if usage is not None:
-            given = msgspec.structs.asdict(usage)
-            self._usage.update({name: count for name, count in given.items() if count is not None})
+            server = usage.server_tool_use or _ServerTools()
+            given = {**msgspec.structs.asdict(usage), **msgspec.structs.asdict(server)}
+            self._usage.update({name: count for name, count in given.items() if isinstance(count, int)})
+
+    def _total(self, name: str) -> int:
+        return self._before[name] + self._usage.get(name, 0)
 
     def _total_usage(self) -> Usage:
-        read = self._usage.get("cache_read_input_tokens", 0)
-        written = self._usage.get("cache_creation_input_tokens", 0)
+        read = self._total("cache_read_input_tokens")
+        written = self._total("cache_creation_input_tokens")
         return Usage(
-            input_tokens=self._usage.get("input_tokens", 0) + read + written,
-            output_tokens=self._usage.get("output_tokens", 0),
+            input_tokens=self._total("input_tokens") + read + written,
+            output_tokens=self._total("output_tokens"),
             cache_read_tokens=read,
             cache_write_tokens=written,
             calls=1,

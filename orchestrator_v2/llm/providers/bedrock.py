@@ -106,7 +106,8 @@ class BedrockClient:
             async with asyncio.timeout(options.timeout or self._connection.timeouts.total):
                 headers, secrets = await self._signed(path, body)
                 reader = StreamReader(self._connection.probe, secrets, sink)
-                wire = Wire(self._connection, self._base_url, secrets)
+                is_signed = self._connection.config.credential is None
+                wire = Wire(self._connection, self._base_url, secrets, passing=is_signed)
                 async with wire.stream(path, body, headers, kind=CONTENT_TYPE) as response:
                     await reader.read(_events(response.aiter_raw(), secrets))
         except TimeoutError as exc:

@@ -7,17 +7,15 @@ Source: the vendor's SDK 3.4, beside which a test lays what is sent here.
 from __future__ import annotations
 
 import asyncio
-import base64
 import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from orchestrator_v2.core.errors import CredentialMissingError, MissingExtraError, RequestRejectedError
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
+from orchestrator_v2.llm.catalog import ModelInfo
 from orchestrator_v2.llm.errors import from_exception, make_error, unsupported
 from orchestrator_v2.llm.meter import capped
 from orchestrator_v2.llm.origin import check_base_url
@@ -25,6 +23,9 @@ from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.providers.google_extras import GoogleExtras, model_path
 from orchestrator_v2.llm.providers.google_schema import known_schema
 from orchestrator_v2.llm.providers.google_stream import StreamReader
+from orchestrator_v2.llm.providers.images import images_by_turn, in_base64
+from orchestrator_v2.llm.search.own_tool import own_tool
+from orchestrator_v2.llm.strict_schema import schema_in_words
 from orchestrator_v2.llm.types import Completion, Image, InvokeOptions, Message, ToolCall, ToolResult
 from orchestrator_v2.llm.wire import Wire, said_by
 
@@ -32,6 +33,9 @@ INSTALL = "pip install 'orchestrator-v2[google]'"
 VERSION = "v1beta"
 _ROLES = {"user": "user", "assistant": "model"}
 _ENDS_WITH_VERSION = re.compile(r"/v\d+(alpha|beta)?\d*$")
+
+# What its page on pictures names.
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"})
 
 
 class GoogleProvider:
@@ -82,7 +86,8 @@ class GoogleClient(GoogleExtras):
         started = self._connection.clock.monotonic()
         body = build_request(self._connection, messages, options)
         path = f"{self._root}/{model_path(self.model)}:streamGenerateContent?alt=sse"
-        reader = StreamReader(self._connection.probe, (self._credential,), sink)
+        searching = options.native_search > 0
+        reader = StreamReader(self._connection.probe, (self._credential,), sink, searching=searching)
         try:
             async with (
                 asyncio.timeout(options.timeout or self._connection.timeouts.total),
@@ -109,7 +114,7 @@ def build_request(connection: Connection, messages: Sequence[Message], options: 
         config["responseMimeType"] = "application/json"
         config["responseJsonSchema"] = known_schema(options.response_schema)
     elif options.response_schema is not None:
-        system = f"{system}\n\n{_schema_in_words(options.response_schema)}".strip()
+        system = f"{system}\n\n{schema_in_words(options.response_schema)}".strip()
     if options.temperature is not None and not info.facts.sampling:
         raise unsupported(f"The model '{info.name}' does not take a temperature.", "Leave it out.")
     config |= _given(temperature=options.temperature, seed=options.seed)
@@ -118,13 +123,22 @@ def build_request(connection: Connection, messages: Sequence[Message], options: 
     request: dict[str, Any] = {"contents": _contents(messages, options.images), "generationConfig": config}
     if system:
         request["systemInstruction"] = {"parts": [{"text": system}], "role": "user"}
-    if options.tools:
-        declared = [
-            {"name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters}
-            for tool in options.tools
-        ]
-        request["tools"] = [{"functionDeclarations": declared}]
+    tools = _tools(info, options)
+    if tools:
+        request["tools"] = tools
     return request
+
+
+def _tools(info: ModelInfo, options: InvokeOptions) -> list[dict[str, Any]]:
+    if options.native_search and options.tools:
+        raise unsupported("Google's own search is not used beside other tools here.", "Leave one of the two out.")
+    declared = [
+        {"name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters}
+        for tool in options.tools
+    ]
+    if options.native_search:
+        return [{own_tool(info): {}}]
+    return [{"functionDeclarations": declared}] if declared else []
 
 
 def _given(**fields: object) -> dict[str, object]:
@@ -133,11 +147,9 @@ def _given(**fields: object) -> dict[str, object]:
 
 def _contents(messages: Sequence[Message], images: Sequence[Image]) -> list[dict[str, Any]]:
     """Turns that alternate: neighbours of one role become parts of one turn. `images` join the last user's turn."""
-    last_user = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
     names = {call.id: call.name for message in messages for call in message.tool_calls}
     turns: list[dict[str, Any]] = []
-    for index, message in enumerate(messages):
-        shown = (*message.images, *(images if index == last_user else ()))
+    for message, shown in zip(messages, images_by_turn(messages, images), strict=True):
         parts = [_answered(result, names) for result in message.tool_results]
         parts += [_picture(image) for image in shown]
         parts += [{"text": message.content}] if message.content else []
@@ -151,7 +163,7 @@ def _contents(messages: Sequence[Message], images: Sequence[Image]) -> list[dict
 
 
 def _picture(image: Image) -> dict[str, Any]:
-    return {"inlineData": {"data": base64.b64encode(image.data).decode(), "mimeType": image.media_type}}
+    return {"inlineData": {"data": in_base64(image, IMAGE_TYPES), "mimeType": image.media_type}}
 
 
 def _called(call: ToolCall) -> dict[str, Any]:
@@ -166,8 +178,3 @@ def _answered(result: ToolResult, names: Mapping[str, str]) -> dict[str, Any]:
         raise make_error(RequestRejectedError, reason, unbilled=True)
     told = {"error" if result.is_error else "output": result.content}
     return {"functionResponse": {"id": result.call_id, "name": names[result.call_id], "response": told}}
-
-
-def _schema_in_words(schema: dict[str, Any]) -> str:
-    text = msgspec.json.encode(schema).decode()
-    return f"Answer with one JSON value that fits this JSON Schema, and with nothing else:\n{text}"

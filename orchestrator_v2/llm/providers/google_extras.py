@@ -15,7 +15,6 @@ import msgspec
 from orchestrator_v2.core.errors import BadGatewayError
 from orchestrator_v2.core.usage import Usage
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS
-from orchestrator_v2.llm.catalog import ProviderRow, load_catalog
 from orchestrator_v2.llm.errors import make_error
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.tokens import estimate_tokens
@@ -119,7 +118,7 @@ class GoogleExtras:
 
     def _embedding_model(self) -> str:
         info = self._connection.info
-        default = load_catalog().get(info.provider, ProviderRow()).embedding
+        default = info.row.embedding
         return info.name if _MARK in info.name or not default else default
 
 

@@ -13,12 +13,14 @@ import msgspec
 
 from orchestrator_v2.core.errors import BadGatewayError, ProviderError, StreamTruncatedError
 from orchestrator_v2.core.probe import Probe
-from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.core.secrets import Secret, redact
 from orchestrator_v2.core.usage import Usage
 from orchestrator_v2.llm.assembly import TextAssembly
 from orchestrator_v2.llm.base import Sink, no_sink
 from orchestrator_v2.llm.errors import from_exception, from_status, make_error
+from orchestrator_v2.llm.search.quoting import pages_found
 from orchestrator_v2.llm.sse import SSEDecoder
+from orchestrator_v2.llm.tool_calls import with_own_ids
 from orchestrator_v2.llm.types import Completion, ToolCall
 from orchestrator_v2.llm.wire import drain
 
@@ -55,8 +57,25 @@ class _Content(msgspec.Struct):
     parts: list[_Part] | None = None
 
 
+class _Web(msgspec.Struct):
+    uri: str | None = None
+    title: str | None = None
+
+
+class _Source(msgspec.Struct):
+    web: _Web | None = None
+
+
+class _Grounding(msgspec.Struct, rename="camel"):
+    """What the model's own search found; `web_search_queries` may hold empty ones, which are not billed."""
+
+    grounding_chunks: list[_Source] | None = None
+    web_search_queries: list[str] | None = None
+
+
 class _Candidate(msgspec.Struct, rename="camel"):
     content: _Content | None = None
+    grounding_metadata: _Grounding | None = None
     finish_reason: str | None = None
     index: int | None = None
 
@@ -85,9 +104,17 @@ _decoder = msgspec.json.Decoder(_Chunk)
 
 
 class StreamReader:
-    """Reads one stream. After `read` the answer is whole, or an error was raised."""
+    """Reads one stream. After `read` the answer is whole, or an error was raised.
 
-    def __init__(self, probe: Probe, secrets: Iterable[Secret], sink: Sink = no_sink) -> None:
+    With `searching` it is read to its very end: what was found may come after the text.
+    """
+
+    def __init__(
+        self, probe: Probe, secrets: Iterable[Secret], sink: Sink = no_sink, *, searching: bool = False
+    ) -> None:
+        self._searching = searching
+        self._queries: set[str] = set()
+        self._pages: list[tuple[str, str]] = []
         self._probe = probe
         self._secrets = tuple(secrets)
         self._text = TextAssembly(sink)
@@ -108,7 +135,7 @@ class StreamReader:
                     first = False
                 for data in decoder.feed(chunk):
                     self._take(_parse(data, self._started))
-                if self._is_whole() and self._usage:
+                if self._is_whole() and self._usage and not self._searching:
                     break
         except (ProviderError, TimeoutError):
             raise
@@ -123,17 +150,20 @@ class StreamReader:
         """The whole answer. Raises `BadGatewayError` for an end that is not known, or is no answer."""
         finish = "refusal" if self._blocked else FINISH_REASONS.get(self._finish)
         if finish is None:
-            raise make_error(BadGatewayError, f"The answer ended for this reason: '{self._finish}'."[:200])
+            reason = redact(f"The answer ended for this reason: '{self._finish}'.", self._secrets)
+            raise make_error(BadGatewayError, reason[:200])
         if finish == "stop" and self._calls:
             finish = "tool_use"
-        reason = self._blocked or self._finish
+        said = redact(f"The provider's filter said: {self._blocked or self._finish}.", self._secrets)
         return Completion(
             text=self._text.text(),
             finish_reason=finish,
             usage=self._total_usage(),
             request_id=self._response_id,
-            notes=(f"The provider's filter said: {reason}."[:200],) if finish == "refusal" else (),
-            tool_calls=tuple(self._calls) if finish == "tool_use" else (),
+            notes=(said[:200],) if finish == "refusal" else (),
+            tool_calls=with_own_ids(tuple(self._calls)) if finish == "tool_use" else (),
+            sources=pages_found(self._pages),
+            searches=len(self._queries),
         )
 
     def _take(self, chunk: _Chunk) -> None:
@@ -156,6 +186,10 @@ class StreamReader:
             elif part.text and not part.thought:
                 self._text.add(part.text)
         self._finish = candidate.finish_reason or self._finish
+        found = candidate.grounding_metadata or _Grounding()
+        self._queries.update(query for query in found.web_search_queries or () if query.strip())
+        webs = (source.web for source in found.grounding_chunks or () if source.web is not None)
+        self._pages += [(web.title or "", web.uri or "") for web in webs]
 
     def _wish(self, call: _FunctionCall, signature: str | None) -> ToolCall:
         name_of_call = call.id or f"call_{len(self._calls) + 1}"

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from orchestrator_v2.core.errors import ConfigError, CredentialMissingError, MissingExtraError
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
-from orchestrator_v2.llm.catalog import Dialect, ProviderRow, load_catalog
+from orchestrator_v2.llm.catalog import Dialect, ProviderRow
 from orchestrator_v2.llm.errors import from_exception
 from orchestrator_v2.llm.origin import check_base_url
 from orchestrator_v2.llm.provider import Connection
+from orchestrator_v2.llm.providers.openai_batches import OpenAIBatches
 from orchestrator_v2.llm.providers.openai_embeddings import OpenAIExtras
 from orchestrator_v2.llm.providers.openai_request import build_request, dialect_of
 from orchestrator_v2.llm.providers.openai_stream import StreamReader
@@ -43,7 +44,7 @@ class OpenAIChatProvider:
     def connect(self, connection: Connection) -> Invoker:
         """A client bound to the key's origin. Raises `CredentialMissingError`, `MissingExtraError`, `ConfigError`."""
         name, credential = connection.info.provider, connection.config.credential
-        row = self._row or load_catalog().get(name, ProviderRow())
+        row = self._row or connection.info.row
         if credential is None and not row.keyless:
             do = f"Set {row.keys[0]}, or run simulated." if row.keys else "Give a key, or run simulated."
             raise CredentialMissingError(f"There is no key for {name}.", "Real mode needs one.", do)
@@ -55,7 +56,7 @@ class OpenAIChatProvider:
         return OpenAIChatClient(connection, row, dialect, base_url, headers)
 
 
-class OpenAIChatClient(OpenAIExtras):
+class OpenAIChatClient(OpenAIBatches, OpenAIExtras):
     """One model behind one credential, or none. Every call is streamed, so that long answers come and caps hold."""
 
     def __init__(

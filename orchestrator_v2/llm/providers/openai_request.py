@@ -5,7 +5,6 @@ Headers and sending are `openai_chat.py`; which schemas are enforced is `openai_
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,10 +13,11 @@ import msgspec
 from orchestrator_v2.llm.catalog import COMMON, Dialect, ModelInfo, ProviderRow
 from orchestrator_v2.llm.errors import unsupported
 from orchestrator_v2.llm.meter import capped
-from orchestrator_v2.llm.providers.openai_schema import enforced_schema, enforced_tools, schema_in_words
+from orchestrator_v2.llm.providers.images import images_by_turn, in_base64
+from orchestrator_v2.llm.providers.openai_schema import enforced_schema, enforced_tools
+from orchestrator_v2.llm.search.own_tool import no_own_tool
+from orchestrator_v2.llm.strict_schema import schema_in_words
 from orchestrator_v2.llm.types import Image, InvokeOptions, Message, ToolCall
-
-IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
 def dialect_of(info: ModelInfo, row: ProviderRow) -> Dialect:
@@ -35,6 +35,8 @@ def build_request(
     info: ModelInfo, dialect: Dialect, messages: Sequence[Message], options: InvokeOptions
 ) -> Mapping[str, Any]:
     """The body to send. Raises `RequestRejectedError`, unsent, for an option that model or server does not have."""
+    if options.native_search:
+        raise no_own_tool(info)
     response_format, words = _answer_form(dialect, options.response_schema)
     system = "\n\n".join(part for part in (options.system_prompt, words) if part)
     request: dict[str, Any] = {
@@ -83,12 +85,8 @@ def _sampling(info: ModelInfo, dialect: Dialect, options: InvokeOptions) -> dict
 
 def _turns(dialect: Dialect, messages: Sequence[Message], options: InvokeOptions) -> list[dict[str, Any]]:
     """Turns that alternate: neighbours of one role are one turn, as some servers' templates refuse two."""
-    last_user = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
-    if options.images and last_user < 0:
-        raise unsupported("There is no turn of the user that the images belong to.", "Send a user's message.")
     turns: list[dict[str, Any]] = []
-    for index, message in enumerate(messages):
-        images = (*message.images, *(options.images if index == last_user else ()))
+    for message, images in zip(messages, images_by_turn(messages, options.images), strict=True):
         for turn in _turn(dialect, message, images):
             before: dict[str, Any] = turns[-1] if turns else {"role": ""}
             is_more = before["role"] == turn["role"] != "tool" and "tool_calls" not in before
@@ -122,11 +120,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 
 def _image(image: Image) -> dict[str, Any]:
-    if image.media_type not in IMAGE_TYPES:
-        what = f"Images of the type '{image.media_type[:80]}' are not taken."
-        raise unsupported(what, f"Use {', '.join(sorted(IMAGE_TYPES))}.")
-    data = base64.b64encode(image.data).decode("ascii")
-    return {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{data}"}}
+    return {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{in_base64(image)}"}}
 
 
 def _joined(before: str | list[Any], more: str | list[Any]) -> str | list[Any]:

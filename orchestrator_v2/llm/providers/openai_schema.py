@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from orchestrator_v2.llm.strict_schema import strict_schema
 from orchestrator_v2.llm.types import ToolSpec
 
@@ -34,12 +32,6 @@ def enforced_tools(tools: Sequence[ToolSpec], *, strict: bool) -> list[dict[str,
         function["parameters"] = tool.parameters if narrow is None else narrow
         found.append({"type": "function", "function": function | ({} if narrow is None else {"strict": True})})
     return found
-
-
-def schema_in_words(schema: Mapping[str, Any]) -> str:
-    """For a server that enforces no schema, what is wanted in the prompt."""
-    text = msgspec.json.encode(schema).decode()
-    return f"Answer with one JSON value that fits this JSON Schema, and with nothing else:\n{text}"
 
 
 def _narrow(schema: Mapping[str, Any]) -> dict[str, Any] | None:

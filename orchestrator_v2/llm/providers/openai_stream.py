@@ -14,7 +14,7 @@ import msgspec
 
 from orchestrator_v2.core.errors import BadGatewayError, ProviderError, StreamTruncatedError
 from orchestrator_v2.core.probe import Probe
-from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.core.secrets import Secret, redact
 from orchestrator_v2.core.usage import Usage
 from orchestrator_v2.llm.assembly import TextAssembly
 from orchestrator_v2.llm.base import Sink, no_sink
@@ -140,7 +140,8 @@ class StreamReader:
         ended = self._finish or "stop"
         finish = FINISH_REASONS.get(ended)
         if finish is None:
-            raise make_error(BadGatewayError, f"The answer ended for an unknown reason: '{ended}'."[:200])
+            reason = redact(f"The answer ended for an unknown reason: '{ended}'.", self._secrets)
+            raise make_error(BadGatewayError, reason[:200])
         # What was cut or refused in the middle holds no whole call; some servers end a turn of calls with `stop`.
         calls = self._tools.calls() if finish in ("stop", "tool_use") else ()
         if finish == "tool_use" and not calls:

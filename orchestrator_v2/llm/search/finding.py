@@ -21,7 +21,7 @@ from orchestrator_v2.llm.errors import unsettled_charge
 from orchestrator_v2.llm.ledger import CallIntent, CallLedger, RecordedAnswers
 from orchestrator_v2.llm.search.questions import needs_present, search_query
 from orchestrator_v2.llm.search.quoting import clean_hits
-from orchestrator_v2.llm.search.types import Found, Mode, SearchEngine
+from orchestrator_v2.llm.search.types import NATIVE, Found, Mode, SearchEngine, SearchHit
 from orchestrator_v2.llm.types import Completion
 
 WORK = "web-search"
@@ -123,6 +123,26 @@ class LiveSearch(RecordedSearch):
     def _failed(self, error: ProviderError | BudgetError) -> Found:
         notice = (self._engine.notice,) if self._engine.notice else ()
         return Found(self._engine.name, notes=notice, failed=redact(f"{error.code}: {error}", self._secrets)[:300])
+
+
+class NativeSearch(LiveSearch):
+    """Searches nothing itself: puts on record that the model may, so that a resumed call asks for the same."""
+
+    def __init__(self, most: int, *, mode: Mode, clock: Clock, ledger: CallLedger | None = None) -> None:
+        super().__init__(_Own(), mode=mode, max_results=0, clock=clock, ledger=ledger)
+        self._most = most
+
+    async def _search(self, question: str) -> tuple[Found, int | None]:
+        return Found(NATIVE, allowed=self._most), 0
+
+
+class _Own:
+    """The vendor's own tool in an engine's place; what it does is charged with the answer."""
+
+    name, price, notice = NATIVE, 0, ""
+
+    async def search(self, query: str, max_results: int) -> list[SearchHit]:
+        return []
 
 
 def question_hash(question: str) -> str:

@@ -15,6 +15,7 @@ from orchestrator_v2.llm.search.types import SearchHit
 from orchestrator_v2.llm.types import Source
 
 TITLE_CAP, URL_CAP, SNIPPET_CAP, BLOCK_CAP = 200, 500, 600, 6_000
+PAGES_CAP = 20
 TAG = "search-results"
 _LOOKED_AT = 20_000
 # Any spelling of the tag, with full-width or small brackets too, opening or closing.
@@ -53,6 +54,12 @@ def quoted_block(hits: Iterable[SearchHit]) -> str:
 
 def sources_of(hits: Iterable[SearchHit]) -> tuple[Source, ...]:
     return tuple(Source(hit.title or hit.url, hit.url) for hit in hits)
+
+
+def pages_found(pages: Iterable[tuple[str, str]]) -> tuple[Source, ...]:
+    """Titles and addresses that a model's own search gave, each page once, as harmless as an engine's hits."""
+    first = {url: SearchHit(title, url) for title, url in reversed(list(pages))}
+    return sources_of(clean_hits(reversed(first.values()), PAGES_CAP))
 
 
 def _is_web_address(url: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 
 Mode = Literal["always", "auto", "never"]
-# The value of `SearchConfig.engine` for the provider's own search tool.
+# The value of `SearchConfig.engine` for the vendor's own search tool, which the model uses as it sees fit.
 NATIVE = "native"
 
 
@@ -42,18 +42,24 @@ class SearchEngine(Protocol):
 class SearchConfig(msgspec.Struct, frozen=True):
     """When and by whom. `engine` is a name of `choosing.ENGINES`, `auto`, `native`, or an engine itself.
 
-    `auto` as mode searches only for prompts that need the present (`questions.py`).
+    `auto` as mode searches only for prompts that need the present (`questions.py`). `max_results` holds for engines:
+    a vendor's own tool takes no such number; `max_searches` holds for that tool.
     """
 
     engine: str | SearchEngine = "auto"
     mode: Mode = "auto"
     max_results: int = 5
+    max_searches: int = 3
 
 
 class Found(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a search gave, as it is recorded: with `failed` there are no hits, and it says why."""
+    """What a search gave, as it is recorded: with `failed` there are no hits, and it says why.
+
+    With `allowed` it is the model that searches, so many times at most, and nothing was found beforehand.
+    """
 
     engine: str
     hits: tuple[SearchHit, ...] = ()
     notes: tuple[str, ...] = ()
     failed: str = ""
+    allowed: int = 0

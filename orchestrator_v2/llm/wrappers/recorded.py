@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from orchestrator_v2.core.errors import CallConflictError, ProviderError, RequestRejectedError
-from orchestrator_v2.core.secrets import Secret, redact
+from orchestrator_v2.core.secrets import REDACTED, Secret, redact
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
+from orchestrator_v2.llm.call_log import ledger_row
 from orchestrator_v2.llm.errors import make_error, unsettled_charge
 from orchestrator_v2.llm.ledger import CallIntent, CallLedger
 from orchestrator_v2.llm.meter import Meter
@@ -31,6 +33,13 @@ def request_hash(provider: str, model: str, messages: Sequence[Message], options
     except UnicodeEncodeError:
         raise make_error(RequestRejectedError, "The prompt holds text that is not Unicode.", unbilled=True) from None
     return hashlib.sha256(canonical).hexdigest()
+
+
+class Call(NamedTuple):
+    key: str
+    hashed: str
+    messages: Sequence[Message]
+    options: InvokeOptions
 
 
 class RecordedClient(Wrapper):
@@ -63,17 +72,33 @@ class RecordedClient(Wrapper):
         if known is not None:
             sink(known.text)
             return msgspec.structs.replace(known, recorded=True)
+        return await self._fresh(Call(key, hashed, messages, options), sink)
+
+    async def _fresh(self, call: Call, sink: Sink) -> Completion:
+        """The answer to a call that the ledger holds none for."""
+        messages, options = call.messages, call.options
         await self._meter.check_window(messages, options, self.inner)
         reserved = self._meter.reserve(messages, options)
-        call_id = await self._ledger.begin(CallIntent(key, hashed, self.provider, self.model, reserved))
+        call_id = await self._ledger.begin(CallIntent(call.key, call.hashed, self.provider, self.model, reserved))
+        row = ledger_row.set(call_id)
         try:
-            completion = await self.inner.invoke(messages, options, key=key, sink=sink)
+            completion = await self.inner.invoke(messages, options, key=call.key, sink=sink)
         except BaseException as error:
             # Cancelled or failed, the reservation must not stay open: the money may be gone all the same.
             await self._ledger.fail(call_id, self._reason(error), unsettled_charge(error, reserved))
             raise
+        finally:
+            ledger_row.reset(row)
+        completion = self._without_keys(completion)
         await self._ledger.finish(call_id, completion, completion.cost)
         return completion
+
+    def _without_keys(self, completion: Completion) -> Completion:
+        """The answer of a server that says the key back to us: it is kept, but not with the key in it."""
+        text = completion.text
+        for secret in self._secrets:
+            text = text.replace(secret.reveal(), REDACTED)
+        return completion if text == completion.text else msgspec.structs.replace(completion, text=text)
 
     def _reason(self, error: BaseException) -> str:
         code = error.code if isinstance(error, ProviderError) else type(error).__name__

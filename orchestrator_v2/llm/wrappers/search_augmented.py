@@ -1,4 +1,4 @@
-"""Puts what a web search found before the model, quoted in the user's turn, and says so in the answer.
+"""Puts what a web search found before the model, quoted in the user's turn, or lets the model search; says so.
 
 The search and its record are `llm/search/finding.py`, the quoting is `llm/search/quoting.py`. It stands outermost, so
 that all sendings of one call hold the same results.
@@ -42,6 +42,8 @@ class SearchAugmentedLlm(Wrapper):
             asked = messages[-1]
             content = f"{asked.content}\n\n{quoted_block(outcome.found.hits)}"
             messages = (*messages[:-1], msgspec.structs.replace(asked, content=content))
+        if outcome.found.allowed:
+            options = msgspec.structs.replace(options, native_search=outcome.found.allowed)
         completion = await self.inner.invoke(messages, options, key=key, sink=sink)
         return _with_sources(completion, outcome)
 
@@ -51,6 +53,8 @@ def _with_sources(completion: Completion, outcome: SearchOutcome) -> Completion:
     said = found.notes
     if found.failed:
         said = (*said, f"The web search ({found.engine}) failed, the answer is made without it: {found.failed}")
+    elif found.allowed:
+        said = said if completion.searches else (*said, "The model did not use its own web search.")
     elif not found.hits:
         said = (*said, f"The web search ({found.engine}) found nothing.")
     return msgspec.structs.replace(

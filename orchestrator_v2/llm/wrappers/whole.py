@@ -87,6 +87,7 @@ def _added(first: Completion, second: Completion) -> Completion:
         attempts=first.attempts + second.attempts,
         recorded=first.recorded and second.recorded,
         notes=(*first.notes, *second.notes),
+        searches=first.searches + second.searches,
     )
 
 

@@ -1,0 +1,137 @@
+"""Hands a call in as a batch and lets its run sleep: the ledger holds the provider's name for it meanwhile.
+
+How a batch is handed in and collected is each provider's file; that the run parks and goes on is the engine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from orchestrator_v2.core.clock import Clock
+from orchestrator_v2.core.errors import BatchPendingError, ProviderError
+from orchestrator_v2.core.probe import Probe, no_probe
+from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Batcher, Invoker, Sink, innermost, no_sink
+from orchestrator_v2.llm.call_log import ledger_row
+from orchestrator_v2.llm.catalog import ModelInfo
+from orchestrator_v2.llm.errors import unsettled_charge, unsupported
+from orchestrator_v2.llm.ledger import CallIntent, CallLedger, CallRow
+from orchestrator_v2.llm.meter import Meter
+from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
+from orchestrator_v2.llm.wrappers.base import Wrapper
+from orchestrator_v2.llm.wrappers.recorded import Call, RecordedClient
+
+# Batches end within a day and mostly within an hour: asked again after a quarter of the time that went by (seconds).
+FIRST_WAIT, LONGEST_WAIT = 60.0, 900.0
+_SHARE = 0.25
+
+
+class BatchedClient(RecordedClient):
+    """A `RecordedClient` whose fresh calls go by the batch lane of the provider innermost in `inner`.
+
+    `logged` puts the log around a client. Raises `RequestRejectedError` where the provider takes no batches.
+    """
+
+    def __init__(
+        self,
+        inner: Invoker,
+        ledger: CallLedger,
+        meter: Meter,
+        *,
+        clock: Clock,
+        logged: Callable[[Invoker], Invoker],
+        secrets: Sequence[Secret] = (),
+        probe: Probe = no_probe,
+    ) -> None:
+        super().__init__(inner, ledger, meter, secrets=secrets)
+        batcher = innermost(inner)
+        if not isinstance(batcher, Batcher):
+            raise unsupported(f"{inner.provider} takes no batches.", "Run without --batch.")
+        self._batcher = batcher
+        self._clock = clock
+        self._logged = logged
+        self._probe = probe
+
+    async def _fresh(self, call: Call, sink: Sink) -> Completion:
+        """The answer of a batch that has ended. Raises `BatchPendingError` while it has not, or was not handed in."""
+        row = await self._ledger.waiting(call.key, call.hashed)
+        if row is None:
+            raise await self._handed_in(call)
+        found = await self._batcher.collect(row.handle)
+        if found is None:
+            raise _pending(self.provider, row.handle, self._clock.now() - row.at)
+        return await self._settled(row, call, found, sink)
+
+    async def _handed_in(self, call: Call) -> BatchPendingError:
+        if call.options.native_search:
+            raise unsupported("A batch cannot search by the model's own tool.", "Leave the search or the batch out.")
+        await self._meter.check_window(call.messages, call.options, self.inner)
+        reserved = self._meter.reserve(call.messages, call.options)
+        call_id = await self._ledger.begin(CallIntent(call.key, call.hashed, self.provider, self.model, reserved))
+        try:
+            handle = await self._batcher.hand_in(call.hashed, call.messages, call.options)
+        except BaseException as error:
+            # As with any sending: the batch may be there all the same, and be billed.
+            await self._ledger.fail(call_id, self._reason(error), unsettled_charge(error, reserved))
+            raise
+        self._probe("batch-handed-in")
+        await self._ledger.submitted(call_id, handle)
+        return _pending(self.provider, handle, 0.0)
+
+    async def _settled(self, row: CallRow, call: Call, found: Completion | ProviderError, sink: Sink) -> Completion:
+        if isinstance(found, Completion):
+            found = msgspec.structs.replace(found, latency=max(0.0, self._clock.now() - row.at))
+        number = ledger_row.set(row.id)
+        try:
+            arrived = self._logged(_Arrived(self.inner, found))
+            answer = await arrived.invoke(call.messages, call.options, key=call.key, sink=sink)
+        except ProviderError as error:
+            await self._ledger.fail(row.id, self._reason(error), unsettled_charge(error, row.reserved))
+            raise
+        finally:
+            ledger_row.reset(number)
+        completion = self._without_keys(self._meter.settle(answer, call.messages, call.options))
+        await self._ledger.finish(row.id, completion, completion.cost)
+        return completion
+
+
+class _Arrived(Wrapper):
+    """The client of a call whose end is known already."""
+
+    def __init__(self, inner: Invoker, found: Completion | ProviderError) -> None:
+        super().__init__(inner)
+        self._found = found
+
+    async def invoke(
+        self,
+        messages: Sequence[Message],
+        options: InvokeOptions = DEFAULT_OPTIONS,
+        *,
+        key: str = "",
+        sink: Sink = no_sink,
+    ) -> Completion:
+        if isinstance(self._found, ProviderError):
+            raise self._found
+        sink(self._found.text)
+        return self._found
+
+
+def batch_percent(infos: Sequence[ModelInfo], ledger: CallLedger | None) -> int:
+    """What the batch lane of the one model costs. Raises `RequestRejectedError` where there is none to use."""
+    percent = infos[0].row.batch_percent
+    if percent is None:
+        raise unsupported(f"{infos[0].provider} has no batch lane here.", "Run without --batch.")
+    if ledger is None or len(infos) > 1:
+        raise unsupported("A batch needs a ledger and one model.", "Leave the fallbacks out, and give a ledger.")
+    return percent
+
+
+def _pending(provider: str, handle: str, age: float) -> BatchPendingError:
+    return BatchPendingError(
+        f"{provider} works on the batch '{handle}'.",
+        "Batches are answered within a day, mostly within an hour.",
+        "Resume later; with `--wait` the run goes on by itself.",
+        retry_after=min(max(age * _SHARE, FIRST_WAIT), LONGEST_WAIT),
+    )

@@ -1,0 +1,255 @@
+"""A user's own models file: what it adds and overrides, who sees it, and that every mistake in it is named."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from orchestrator_v2.agents.llm_agent_mixin import _room
+from orchestrator_v2.config.display import rows
+from orchestrator_v2.config.loader import inspect_settings, load_settings, user_config_path
+from orchestrator_v2.core.clock import ManualClock
+from orchestrator_v2.core.errors import ConfigError, CredentialMissingError, UnknownNameError
+from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.core.usage import Usage
+from orchestrator_v2.llm.auth import resolve_credential
+from orchestrator_v2.llm.catalog import COMMON, load_catalog
+from orchestrator_v2.llm.factory import LLMFactory
+from orchestrator_v2.llm.manager import LLMManager
+from orchestrator_v2.llm.own_rows import with_own_rows
+from orchestrator_v2.llm.prices import find_price, price, price_row
+from orchestrator_v2.llm.types import InvokeOptions, LLMConfig
+from orchestrator_v2.testing.fake_openai import FakeOpenAI, Reply
+from orchestrator_v2.testing.memory_ledger import MemoryCallLedger
+
+NOW = 1_795_219_200.0  # 2026-11-21
+GOOD = """
+[anthropic.aliases]
+mine = "claude-haiku-5-5"
+
+[anthropic.models.claude-sonnet-5-5]
+window = 300_000
+price = { input = 1.5, output = 7.25, cache_read = 0.15, cache_write = 1.875, search = 8 }
+
+[anthropic.models.claude-sonnet-6]
+window = 2_000_000
+
+[acme]
+base_url = "https://llm.acme.example/v1/"
+keys = ["ACME_API_KEY"]
+default = "acme-1"
+
+[acme.dialect]
+max_tokens = "max_completion_tokens"
+key_header = "api-key"
+
+[acme.models.acme-1]
+window = 90_000
+price = { input = 0.1, output = 0.2 }
+"""
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    path = tmp_path / "models.toml"
+    path.write_text(GOOD)
+    return path
+
+
+def factory_of(path: Path) -> LLMFactory:
+    catalog, problems = with_own_rows(path)
+    assert problems == []
+    return LLMFactory(clock=ManualClock(NOW, auto=True), random=Random(0), catalog=catalog)
+
+
+def test_a_models_own_price_and_window_hold_in_place_of_the_packages(models):
+    """What the file says counts, what it leaves out is as it was, and the package's own rows are untouched."""
+    before = load_catalog()["anthropic"].models["claude-sonnet-5-5"]
+    info = factory_of(models).resolve(LLMConfig("anthropic", "claude"))
+    assert (info.facts.window, info.facts.max_output) == (300_000, before.max_output)
+    million = Usage(1_000_000, 1_000_000)
+    assert price(info.price, million) == 8_750_000_000
+    assert price(info.price, Usage(1_000_000, cache_read_tokens=1_000_000)) == 150_000_000
+    assert info.price.search == 8_000_000
+    assert load_catalog()["anthropic"].models["claude-sonnet-5-5"] == before
+    assert LLMFactory(clock=ManualClock(NOW), random=Random(0)).resolve(LLMConfig("anthropic", "claude")) != info
+
+
+def test_models_and_aliases_are_added_and_have_the_packages_prices(models):
+    """A new model of a known vendor passes, an alias points where it says; without a price the table is asked."""
+    factory = factory_of(models)
+    assert factory.resolve(LLMConfig("anthropic", "claude-sonnet-6")).facts.window == 2_000_000
+    mine = factory.resolve(LLMConfig("anthropic", "mine"))
+    assert mine.name == "claude-haiku-5-5"
+    assert mine.price == find_price("anthropic", "claude-haiku-5-5", now=NOW)
+    with pytest.raises(UnknownNameError):
+        factory.resolve(LLMConfig("anthropic", "claude-sonnet-7"))
+
+
+def test_a_window_alone_takes_nothing_away(tmp_path):
+    """A model of a server that takes any name still takes a temperature, a schema and stop sequences."""
+    path = tmp_path / "models.toml"
+    path.write_text("[ollama.models.qwen3]\nwindow = 32_768\n")
+    plain = InvokeOptions(max_tokens=9, temperature=0.5, stop_sequences=("END",), response_schema={"type": "object"})
+
+    async def go():
+        async with FakeOpenAI(default="{}") as server:
+            for factory in (factory_of(path), LLMFactory(clock=ManualClock(NOW, auto=True), random=Random(0))):
+                await factory.create_client(LLMConfig("ollama", "qwen3", base_url=server.base_url)).invoke("Hi", plain)
+                await factory.aclose()
+            assert server.problems == []
+            return server.requests
+
+    with_row, without = asyncio.run(go())
+    assert with_row.body == without.body
+
+
+def test_a_price_that_was_pinned_into_a_run_stays(models):
+    """The run goes on at the price that it was started with, whatever the file says since."""
+    pinned = find_price("anthropic", "claude-sonnet-5-5", now=NOW)
+    prices = {"claude-sonnet-5-5": price_row(pinned)}
+    assert factory_of(models).resolve(LLMConfig("anthropic", "claude"), prices=prices).price == pinned
+
+
+def test_a_vendor_of_ones_own_is_asked_in_its_dialect_and_charged_its_price(models):
+    """Address, key header, field names, default model and price are the file's; nothing else was written."""
+
+    async def go():
+        async with FakeOpenAI([Reply("Hello from Acme.")]) as server:
+            models.write_text(GOOD.replace("https://llm.acme.example/v1/", server.base_url))
+            factory = factory_of(models)
+            key = resolve_credential("acme", {"ACME_API_KEY": "acme-key-0000"}, catalog=factory.catalog)
+            client = factory.create_client(LLMConfig("acme", "", key.secret), ledger=MemoryCallLedger())
+            answer = await client.invoke("Hi", InvokeOptions(max_tokens=9), key="a/1")
+            with pytest.raises(CredentialMissingError, match="ACME_API_KEY"):
+                factory.create_client(LLMConfig("acme", ""))
+            await factory.aclose()
+            assert server.problems == []
+            return answer, server.requests[0], factory
+
+    answer, seen, factory = asyncio.run(go())
+    assert (answer.text, str(answer.provenance)) == ("Hello from Acme.", "real (acme/acme-1)")
+    assert (seen.headers["api-key"], seen.body["max_completion_tokens"]) == ("acme-key-0000", 9)
+    assert answer.cost == answer.usage.input_tokens * 100 + answer.usage.output_tokens * 200
+    assert "acme" in [each.provider for each in factory.list_providers()]
+    assert factory.catalog["acme"].dialect.structured == COMMON.structured
+
+
+def test_tables_for_people_show_the_own_rows(models):
+    """`providers` and `models` name them, with their window, price and key variable; a model's owner is found."""
+    manager = LLMManager(factory_of(models), clock=ManualClock(NOW), keys={"ACME_API_KEY": Secret("acme-key-0000")})
+    acme = next(each for each in manager.providers() if each.name == "acme")
+    assert (acme.key_variables, acme.default_model, acme.models) == (("ACME_API_KEY",), "acme-1", 1)
+    assert acme.base_url == "https://llm.acme.example/v1"
+    shown = manager.models("acme")[0]
+    assert (shown.window, shown.price.output) == (90_000, ((0, 200_000_000),))
+    assert (manager.config("acme-1").provider, manager.config("acme/acme-1").model) == ("acme", "acme-1")
+    assert manager.config("acme-1").credential.reveal() == "acme-key-0000"
+
+
+def test_an_agents_prompt_fits_the_window_that_the_file_says(models):
+    """The room for a prompt is shared out by the client's own facts, in a run as in its replay."""
+    factory = factory_of(models)
+    config = LLMConfig("acme", "", Secret("acme-key-0000"))
+    live, replay = factory.create_client(config), factory.create_replay(config, MemoryCallLedger())
+    assert _room(live, 8_000) == _room(replay, 8_000)
+    assert _room(live, 8_000).prompt < 90_000
+
+
+def load(root: Path, **environ: str):
+    return load_settings({}, environ, root, root / "home")
+
+
+def test_the_file_is_found_beside_the_settings_or_where_they_say(tmp_path, models):
+    """By default models.toml beside config.toml; else what ORCHESTRATOR_MODELS_FILE names, from .env too."""
+    assert load(tmp_path).settings.models_file is None
+    assert load(tmp_path).catalog == load_catalog()
+    beside = user_config_path({}, tmp_path / "home").with_name("models.toml")
+    beside.parent.mkdir(parents=True)
+    beside.write_text(GOOD)
+    loaded = load(tmp_path, ACME_API_KEY="acme-key-0000")
+    assert loaded.settings.models_file == beside
+    assert "acme" in loaded.catalog
+    assert loaded.keys["ACME_API_KEY"].reveal() == "acme-key-0000"
+    assert ("ACME_API_KEY", "…0000", "environment") in rows(loaded)
+    beside.unlink()
+    (tmp_path / ".env").write_text("ORCHESTRATOR_MODELS_FILE=models.toml\nACME_API_KEY=acme-key-1111\n")
+    named = load(tmp_path)
+    assert named.settings.models_file == models
+    assert (named.sources["ACME_API_KEY"], named.keys["ACME_API_KEY"].last_four) == (".env", "1111")
+
+
+def test_a_key_of_an_unknown_vendor_is_not_picked_up(tmp_path):
+    """Only the variables of providers that are known become keys."""
+    assert load(tmp_path, ACME_API_KEY="acme-key-0000").keys == {}
+
+
+WRONG = [
+    ("[antropic.models.x]\nwindow = 1", "antropic: there is no provider of that name, the nearest is anthropic"),
+    ("[anthropic.modles.x]\nwindow = 1", "anthropic.modles: there is no such field, the nearest is models"),
+    ("[anthropic]\nwire = 'openai'", "anthropic.wire: there is no such field"),
+    ("[anthropic.models.x]\nwidow = 1", "anthropic.models.x.widow: there is no such field, the nearest is window"),
+    ("[anthropic.models.x]\nwindow = '1'", "anthropic.models.x.window: expected `int"),
+    ("[anthropic.models.x]\nwindow = 0", "anthropic.models.x.window: expected `int` >= 1"),
+    ("[anthropic.models.x]\nretires = '1.1.27'", "anthropic.models.x.retires: expected `str` matching"),
+    ("[anthropic.models.x]\nretires = 2027-01-01", "anthropic.models.x.retires: expected `str"),
+    ("[anthropic.models.x.price]\ninput = 1", "anthropic.models.x.price: object missing required field `output`"),
+    ("[anthropic.models.x.price]\ninput = -1\noutput = 1", "anthropic.models.x.price.input: expected `float` >= 0"),
+    ("[anthropic.models.x.price]\ninput = nan\noutput = 1", "anthropic.models.x.price.input: "),
+    ("[anthropic.models.x.price]\ninput = inf\noutput = 1", "anthropic.models.x.price.input: "),
+    ("[anthropic.models.x.price]\ninput = true\noutput = 1", "anthropic.models.x.price.input: expected `float"),
+    ("[anthropic.models.x.price]\ninptu = 1\noutput = 1", "anthropic.models.x.price.inptu: there is no such field"),
+    ("[anthropic.models]\nx = 1", "anthropic.models.x: this is no table"),
+    ("[anthropic]\nmodels = 1", "anthropic.models: this is no table"),
+    ("[anthropic]\naliases = {a = 'b'}", "anthropic.aliases.a: there is no model 'b'"),
+    (
+        "[anthropic]\ndefault = 'claude-sonet-5-5'",
+        "anthropic.default: there is no model 'claude-sonet-5-5', the nearest",
+    ),
+    ("[anthropic]\nbase_url = 'http://example.com'", "A key would travel in the open"),
+    ("anthropic = 1", "anthropic: this is no table"),
+    ("[acme]\nbase_url = 'https://a.example'", "acme.keys: name the environment variable"),
+    ("[acme]\nbase_url = 'https://a.example'\nkeys = ['acme key']", "acme.keys: 'acme key' is no name"),
+    ("[acme]\nbase_url = 'https://a.example'\nkeys = ['ORCHESTRATOR_MODE']", "acme.keys: 'ORCHESTRATOR_MODE'"),
+    (
+        "[acme]\nbase_url = 'https://a.example'\nkeyless = true\n[acme.dialect]\nsede = ''",
+        "acme.dialect.sede: there is",
+    ),
+    ("['A cme']\nbase_url = 'https://a.example'\nkeyless = true", "A cme: a provider's name is of small letters"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), WRONG)
+def test_every_mistake_is_named_with_its_place(tmp_path, text, words):
+    """File, path and what is wrong, with the nearest name; the provider stays as it was."""
+    path = tmp_path / "models.toml"
+    path.write_text(text)
+    catalog, problems = with_own_rows(path)
+    assert len(problems) == 1, problems
+    assert problems[0].startswith(f"{path}: ")
+    assert words in problems[0]
+    assert catalog == load_catalog()
+
+
+def test_all_mistakes_of_a_file_are_told_at_once_and_nothing_is_started(tmp_path):
+    """The settings refuse to load; the command that shows them still has the rest."""
+    (tmp_path / "models.toml").write_text("[anthropic.models.x]\nwidow = 1\n[acme]\nkeys = 1\n[openai]\nfree = true\n")
+    environ = {"ORCHESTRATOR_MODELS_FILE": "models.toml"}
+    with pytest.raises(ConfigError, match=r"(?s)2 problems.*widow.*acme"):
+        load(tmp_path, **environ)
+    loaded, problems = inspect_settings({}, environ, tmp_path, tmp_path / "home")
+    assert len(problems) == 2
+    assert loaded.catalog["openai"].free
+
+
+@pytest.mark.parametrize("content", [None, b"[anthropic", b"\xff\xfe", b"a = " + b"[" * 5000])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
+    """One that was asked for and is not there, too: never skipped in silence."""
+    path = tmp_path / "models.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"models\.toml cannot be read"):
+        load(tmp_path, ORCHESTRATOR_MODELS_FILE=str(path))
