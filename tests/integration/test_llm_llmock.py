@@ -16,12 +16,13 @@ from sys import executable
 import pytest
 
 from orchestrator_v2.core.clock import SystemClock
-from orchestrator_v2.core.errors import ProviderError, RequestRejectedError, StreamTruncatedError
+from orchestrator_v2.core.errors import BatchPendingError, ProviderError, RequestRejectedError, StreamTruncatedError
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.base import innermost
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.retry import RetryConfig
 from orchestrator_v2.llm.types import InvokeOptions, LLMConfig, Message
+from orchestrator_v2.testing.memory_ledger import MemoryCallLedger
 
 QUICK = RetryConfig(initial=0.1)
 
@@ -44,7 +45,7 @@ def mock_url():
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(100):
+        for _ in range(300):
             try:
                 fetch(f"{url}/_llmock/requests")
                 break
@@ -162,3 +163,33 @@ def test_the_models_are_listed(mock_url):
             await factory.aclose()
 
     assert "gemini-2.5-pro" in asyncio.run(go())
+
+
+@pytest.mark.parametrize("vendor", [ANTHROPIC, OPENAI], ids=lambda vendor: vendor[0])
+def test_a_batch_is_handed_in_and_collected(mock_url, vendor):
+    """The other server takes our batch, is at work on it for a while, and gives the echo of our prompt."""
+    provider, model, path = vendor
+    ledger = MemoryCallLedger(now=time.time)
+
+    async def go():
+        factory = LLMFactory(clock=SystemClock(), random=Random(3))
+        config = LLMConfig(provider, model, Secret("llmock-key-000000"), mock_url + path)
+        client = factory.create_client(config, ledger=ledger, batch=True)
+        waits = 0
+        try:
+            while waits < 60:
+                try:
+                    messages = [Message("user", "An unusual prompt 4711.")]
+                    return waits, await client.invoke(messages, InvokeOptions(max_tokens=2000), key="k")
+                except BatchPendingError:
+                    waits += 1
+                    await asyncio.sleep(0.25)
+        finally:
+            await factory.aclose()
+        raise AssertionError("the batch did not end")
+
+    waits, completion = asyncio.run(go())
+    assert waits > 1
+    assert "4711" in completion.text
+    assert completion.usage.input_tokens > 0
+    assert [(row.outcome, bool(row.handle)) for row in ledger.rows] == [("done", True)]
