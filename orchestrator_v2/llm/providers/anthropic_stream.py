@@ -5,25 +5,22 @@ How the bytes are sent and fetched is `anthropic.py`.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from orchestrator_v2.core.errors import BadGatewayError, ProviderError, RequestRejectedError, StreamTruncatedError
+from orchestrator_v2.core.errors import BadGatewayError, ProviderError, RequestRejectedError
 from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.core.secrets import Secret, redact
 from orchestrator_v2.core.usage import Usage
-from orchestrator_v2.llm.assembly import TextAssembly
 from orchestrator_v2.llm.base import Sink, no_sink
-from orchestrator_v2.llm.errors import STATUS_OF_TYPE, from_exception, from_status, make_error
+from orchestrator_v2.llm.errors import STATUS_OF_TYPE, from_status, make_error
+from orchestrator_v2.llm.event_stream import EventStream
 from orchestrator_v2.llm.providers.anthropic_search import SearchedTurn
-from orchestrator_v2.llm.sse import SSEDecoder
 from orchestrator_v2.llm.tool_calls import ToolCallAssembly
 from orchestrator_v2.llm.types import WINDOW_FULL, Completion
-from orchestrator_v2.llm.wire import drain
 
 # What the answer's end is called here; an end that is not in the table is not taken for a whole answer.
 FINISH_REASONS: Mapping[str, str] = {
@@ -81,8 +78,8 @@ class _Event(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Event)
 
 
-class StreamReader:
-    """Reads one stream. After `read` the answer is whole, or an error was raised.
+class StreamReader(EventStream[_Event]):
+    """Reads one answer.
 
     With `searching` a turn may be paused (`is_paused`): then the next stream, to `go_on`, is a part of the same answer.
     """
@@ -90,11 +87,8 @@ class StreamReader:
     def __init__(
         self, probe: Probe, secrets: Iterable[Secret], sink: Sink = no_sink, *, searching: bool = False
     ) -> None:
-        self._probe = probe
-        self._secrets = tuple(secrets)
-        self._text = TextAssembly(sink)
+        super().__init__(_decoder, probe, secrets, sink)
         self._tools = ToolCallAssembly()
-        self._started = False
         self._stopped = False
         self._stop_reason: str | None = None
         self._usage: dict[str, int] = {}
@@ -117,27 +111,6 @@ class StreamReader:
         self._started = self._stopped = False
         self._stop_reason = None
         return body if self._search is None else self._search.go_on(body, self._before["web_search_requests"])
-
-    async def read(self, chunks: AsyncIterator[bytes]) -> None:
-        decoder = SSEDecoder()
-        first = True
-        try:
-            async for chunk in chunks:
-                if first:
-                    self._probe("first-byte")
-                    first = False
-                for data in decoder.feed(chunk):
-                    self._take(self._event_in(data))
-                if self._stopped:
-                    break
-        except (ProviderError, TimeoutError):
-            raise
-        except Exception as exc:  # noqa: BLE001 - streams leak what the layers of HTTP below raise
-            raise self._broken(exc) from None
-        if not self._stopped or self._stop_reason is None:
-            raise self._unfinished()
-        await drain(chunks)
-        self._probe("last-byte-before-parse")
 
     def completion(self, request_id: str) -> Completion:
         """The whole answer. Raises `BadGatewayError` for an end that is not known, or calls of tools that are none."""
@@ -169,13 +142,19 @@ class StreamReader:
             raise make_error(BadGatewayError, reason[:200])
         return finish
 
-    def _event_in(self, data: bytes) -> _Event:
-        event = _parse(data, self._started)
+    def _is_over(self) -> bool:
+        return self._stopped
+
+    def _missing(self) -> str | None:
+        return None if self._stopped and self._stop_reason is not None else "a stop reason"
+
+    def _take(self, data: bytes) -> None:
+        event = self._event(data)
         if self._search is not None:
             self._search.take(data)
-        return event
+        self._read_event(event)
 
-    def _take(self, event: _Event) -> None:
+    def _read_event(self, event: _Event) -> None:
         if event.type == "content_block_delta" and event.delta is not None:
             self._grow(event.index, event.delta)
         elif event.type == "content_block_start":
@@ -232,28 +211,3 @@ class StreamReader:
     def _reported(self, error: dict[str, Any]) -> ProviderError:
         status = STATUS_OF_TYPE.get(str(error.get("type", "")), 500)
         return from_status(status, {"error": error}, secrets=self._secrets, in_stream=True)
-
-    def _broken(self, exc: Exception) -> ProviderError:
-        cause = from_exception(exc, secrets=self._secrets)
-        return make_error(StreamTruncatedError, f"The connection broke: {cause.why}")
-
-    def _unfinished(self) -> ProviderError:
-        if not self._started:
-            return make_error(BadGatewayError, "The stream held no message.", status=200)
-        return make_error(StreamTruncatedError, "The stream ended without a stop reason.")
-
-
-def _parse(data: bytes, started: bool) -> _Event:
-    try:
-        return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _parse_lenient(data, started)
-
-
-def _parse_lenient(data: bytes, started: bool) -> _Event:
-    """Some servers cut a character in two escaped halves, which strict JSON readers refuse; all else is malformed."""
-    try:
-        return msgspec.convert(json.loads(data), _Event)
-    except (ValueError, RecursionError, msgspec.ValidationError):
-        kind = StreamTruncatedError if started else BadGatewayError
-        raise make_error(kind, "A piece of the stream is not readable.") from None

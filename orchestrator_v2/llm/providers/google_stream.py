@@ -5,24 +5,21 @@ How the bytes are sent and fetched is `google.py`.
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from orchestrator_v2.core.errors import BadGatewayError, ProviderError, StreamTruncatedError
+from orchestrator_v2.core.errors import BadGatewayError, ProviderError
 from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.core.secrets import Secret, redact
 from orchestrator_v2.core.usage import Usage
-from orchestrator_v2.llm.assembly import TextAssembly
 from orchestrator_v2.llm.base import Sink, no_sink
-from orchestrator_v2.llm.errors import from_exception, from_status, make_error
+from orchestrator_v2.llm.errors import from_status, make_error
+from orchestrator_v2.llm.event_stream import EventStream
 from orchestrator_v2.llm.search.quoting import pages_found
-from orchestrator_v2.llm.sse import SSEDecoder
 from orchestrator_v2.llm.tool_calls import with_own_ids
 from orchestrator_v2.llm.types import Completion, ToolCall
-from orchestrator_v2.llm.wire import drain
 
 # What the answer's end is called here; an end that is not in the table is not taken for a whole answer.
 FINISH_REASONS: Mapping[str, str] = {
@@ -103,8 +100,8 @@ class _Chunk(msgspec.Struct, rename="camel"):
 _decoder = msgspec.json.Decoder(_Chunk)
 
 
-class StreamReader:
-    """Reads one stream. After `read` the answer is whole, or an error was raised.
+class StreamReader(EventStream[_Chunk]):
+    """Reads one answer.
 
     With `searching` it is read to its very end: what was found may come after the text.
     """
@@ -112,39 +109,15 @@ class StreamReader:
     def __init__(
         self, probe: Probe, secrets: Iterable[Secret], sink: Sink = no_sink, *, searching: bool = False
     ) -> None:
+        super().__init__(_decoder, probe, secrets, sink)
         self._searching = searching
         self._queries: set[str] = set()
         self._pages: list[tuple[str, str]] = []
-        self._probe = probe
-        self._secrets = tuple(secrets)
-        self._text = TextAssembly(sink)
         self._calls: list[ToolCall] = []
         self._finish = ""
         self._blocked = ""
-        self._started = False
         self._usage: dict[str, int] = {}
         self._response_id = ""
-
-    async def read(self, chunks: AsyncIterator[bytes]) -> None:
-        decoder = SSEDecoder()
-        first = True
-        try:
-            async for chunk in chunks:
-                if first:
-                    self._probe("first-byte")
-                    first = False
-                for data in decoder.feed(chunk):
-                    self._take(_parse(data, self._started))
-                if self._is_whole() and self._usage and not self._searching:
-                    break
-        except (ProviderError, TimeoutError):
-            raise
-        except Exception as exc:  # noqa: BLE001 - streams leak what the layers of HTTP below raise
-            raise self._broken(exc) from None
-        if not self._is_whole():
-            raise self._unfinished()
-        await drain(chunks)
-        self._probe("last-byte-before-parse")
 
     def completion(self) -> Completion:
         """The whole answer. Raises `BadGatewayError` for an end that is not known, or is no answer."""
@@ -166,7 +139,8 @@ class StreamReader:
             searches=len(self._queries),
         )
 
-    def _take(self, chunk: _Chunk) -> None:
+    def _take(self, data: bytes) -> None:
+        chunk = self._event(data)
         if chunk.error is not None:
             raise self._reported(chunk.error)
         self._response_id = chunk.response_id or self._response_id
@@ -195,8 +169,11 @@ class StreamReader:
         name_of_call = call.id or f"call_{len(self._calls) + 1}"
         return ToolCall(name_of_call, call.name, call.args or {}, signature or "")
 
-    def _is_whole(self) -> bool:
-        return bool(self._finish or self._blocked)
+    def _is_over(self) -> bool:
+        return self._missing() is None and bool(self._usage) and not self._searching
+
+    def _missing(self) -> str | None:
+        return None if self._finish or self._blocked else "a finish reason"
 
     def _count(self, usage: _Usage | None) -> None:
         if usage is not None:
@@ -217,28 +194,3 @@ class StreamReader:
         code = error.get("code")
         status = code if isinstance(code, int) and 400 <= code < 600 else 500
         return from_status(status, {"error": error}, secrets=self._secrets, in_stream=True)
-
-    def _broken(self, exc: Exception) -> ProviderError:
-        cause = from_exception(exc, secrets=self._secrets)
-        return make_error(StreamTruncatedError, f"The connection broke: {cause.why}")
-
-    def _unfinished(self) -> ProviderError:
-        if not self._started:
-            return make_error(BadGatewayError, "The stream held no candidate.", status=200)
-        return make_error(StreamTruncatedError, "The stream ended without a finish reason.")
-
-
-def _parse(data: bytes, started: bool) -> _Chunk:
-    try:
-        return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _parse_lenient(data, started)
-
-
-def _parse_lenient(data: bytes, started: bool) -> _Chunk:
-    """Some servers cut a character in two escaped halves, which strict JSON readers refuse; all else is malformed."""
-    try:
-        return msgspec.convert(json.loads(data), _Chunk)
-    except (ValueError, RecursionError, msgspec.ValidationError):
-        kind = StreamTruncatedError if started else BadGatewayError
-        raise make_error(kind, "A piece of the stream is not readable.") from None

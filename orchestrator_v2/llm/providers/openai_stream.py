@@ -6,24 +6,21 @@ How the bytes are sent and fetched is `openai_chat.py`; its text and tool calls 
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from orchestrator_v2.core.errors import BadGatewayError, ProviderError, StreamTruncatedError
+from orchestrator_v2.core.errors import BadGatewayError
 from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.core.secrets import Secret, redact
 from orchestrator_v2.core.usage import Usage
-from orchestrator_v2.llm.assembly import TextAssembly
 from orchestrator_v2.llm.base import Sink, no_sink
 from orchestrator_v2.llm.catalog import Dialect
-from orchestrator_v2.llm.errors import from_exception, from_stream_error, make_error
-from orchestrator_v2.llm.sse import SSEDecoder
+from orchestrator_v2.llm.errors import from_stream_error, make_error
+from orchestrator_v2.llm.event_stream import EventStream
 from orchestrator_v2.llm.tool_calls import ToolCallAssembly
 from orchestrator_v2.llm.types import WINDOW_FULL, Completion
-from orchestrator_v2.llm.wire import drain
 
 # What the answer's end is called here; an end that is not in the table is not taken for a whole answer.
 FINISH_REASONS: Mapping[str, str] = {
@@ -94,43 +91,19 @@ class _Chunk(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Chunk)
 
 
-class StreamReader:
-    """Reads one stream. After `read` the answer is whole, or an error was raised."""
+class StreamReader(EventStream[_Chunk]):
+    """Reads one answer."""
 
     def __init__(self, dialect: Dialect, probe: Probe, secrets: Iterable[Secret], sink: Sink = no_sink) -> None:
         self._dialect = dialect
-        self._probe = probe
-        self._secrets = tuple(secrets)
-        self._text = TextAssembly(sink)
+        super().__init__(_decoder, probe, secrets, sink)
         self._tools = ToolCallAssembly()
         self._call_ids: dict[int, str] = {}
-        self._started = False
         self._done = False
         self._refused = False
         self._finish: str | None = None
         self._id = ""
         self._usage: _Usage | None = None
-
-    async def read(self, chunks: AsyncIterator[bytes]) -> None:
-        decoder = SSEDecoder()
-        first = True
-        try:
-            async for chunk in chunks:
-                if first:
-                    self._probe("first-byte")
-                    first = False
-                for data in decoder.feed(chunk):
-                    self._take(data)
-                if self._done:
-                    break
-        except (ProviderError, TimeoutError):
-            raise
-        except Exception as exc:  # noqa: BLE001 - streams leak what the layers of HTTP below raise
-            cause = from_exception(exc, secrets=self._secrets)
-            raise make_error(StreamTruncatedError, f"The connection broke: {cause.why}") from None
-        self._check_end()
-        await drain(chunks)
-        self._probe("last-byte-before-parse")
 
     def completion(self, request_id: str) -> Completion:
         """The whole answer. Raises `BadGatewayError` for an end that is not known and tool arguments that are no JSON.
@@ -161,7 +134,7 @@ class StreamReader:
         if data.strip() == _DONE:
             self._done = True
             return
-        chunk = _parse(data, self._started)
+        chunk = self._event(data)
         if chunk.error:
             raise from_stream_error(chunk.error, secrets=self._secrets)
         self._id = self._id or chunk.id or ""
@@ -196,13 +169,13 @@ class StreamReader:
         whole = isinstance(arguments, dict)
         self._tools.add(index, msgspec.json.encode(arguments).decode() if whole else str(arguments or ""))
 
-    def _check_end(self) -> None:
-        if not self._started:
-            raise make_error(BadGatewayError, "The stream held no message.", status=200)
-        if self._dialect.needs_finish_reason and self._finish is None:
-            raise make_error(StreamTruncatedError, "The stream ended without a finish reason.")
-        if self._dialect.needs_done and not self._done:
-            raise make_error(StreamTruncatedError, "The stream ended without its closing mark.")
+    def _is_over(self) -> bool:
+        return self._done
+
+    def _missing(self) -> str | None:
+        if not self._started or (self._dialect.needs_finish_reason and self._finish is None):
+            return "a finish reason"
+        return "its closing mark" if self._dialect.needs_done and not self._done else None
 
 
 def _total(usage: _Usage) -> Usage:
@@ -222,19 +195,3 @@ def _total(usage: _Usage) -> Usage:
 
 def _first(*counts: int | None) -> int:
     return next((count for count in counts if count is not None), 0)
-
-
-def _parse(data: bytes, started: bool) -> _Chunk:
-    try:
-        return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _parse_lenient(data, started)
-
-
-def _parse_lenient(data: bytes, started: bool) -> _Chunk:
-    """Some servers cut a character in two escaped halves, which strict JSON readers refuse; all else is malformed."""
-    try:
-        return msgspec.convert(json.loads(data), _Chunk)
-    except (ValueError, RecursionError, msgspec.ValidationError):
-        kind = StreamTruncatedError if started else BadGatewayError
-        raise make_error(kind, "A piece of the stream is not readable.") from None
