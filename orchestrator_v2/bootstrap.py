@@ -17,6 +17,8 @@ from orchestrator_v2.config.display import live_secrets
 from orchestrator_v2.config.loader import LoadedSettings, load_settings
 from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.core.clock import Clock, SystemClock
+from orchestrator_v2.core.errors import ConfigError
+from orchestrator_v2.core.events import RunStarted
 from orchestrator_v2.core.ids import IdSource, RandomIds
 from orchestrator_v2.core.probe import Probe, probe_from
 from orchestrator_v2.core.secrets import Secret
@@ -25,13 +27,14 @@ from orchestrator_v2.durable.workers import is_gone, worker_name
 from orchestrator_v2.engine.engine import WorkflowEngine
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import RunContext
-from orchestrator_v2.engine.session import Subscriber
-from orchestrator_v2.engine.state_models import ProjectState, TaskDefinition, TaskOutcome
+from orchestrator_v2.engine.session import RunSession, Subscriber
+from orchestrator_v2.engine.state_models import SETTLED, ProjectState, TaskDefinition, TaskOutcome
 from orchestrator_v2.engine.task_runner import AgentCall, AgentInput, PhaseRunner
 from orchestrator_v2.llm.base import Invoker
 from orchestrator_v2.llm.call_log import CallLogFile
 from orchestrator_v2.llm.circuit import CircuitConfig
 from orchestrator_v2.llm.factory import LLMFactory
+from orchestrator_v2.llm.lane import RateLimits
 from orchestrator_v2.llm.manager import LLMManager
 from orchestrator_v2.llm.prices import price_row
 from orchestrator_v2.llm.recorded_rows import RecordedRows
@@ -130,10 +133,27 @@ def _parts(
         lay_out=_lay_out_with(probe),
         check_out=check_out_path,
         calls=journal.recorded_calls,
+        abandon=_abandon_with(journal),
         close=close,
         probe=probe,
         is_laid_out=is_laid_out,
     )
+
+
+def _abandon_with(journal: StoredJournal) -> Callable[[RunSession], Awaitable[None]]:
+    async def abandon(session: RunSession) -> None:
+        """Charges the batches of rounds that are over: nobody asks for them again, and they may be billed."""
+        begun, state = session.state.begun, session.state
+        if not (begun.batch or any(phase.batch for phase in begun.workflow.phases)):
+            return
+        ledger = journal.ledger(session.claim, state.budget)
+        for call in await ledger.calls():
+            phase, _, rounds = call.key.partition("/")[0].partition(".r")
+            entry = state.phase(phase)
+            if call.outcome == "submitted" and (entry.status in SETTLED or entry.round != int(rounds or 1)):
+                await ledger.fail(call.id, f"abandoned: '{phase}' was begun anew without the batch {call.handle}", None)
+
+    return abandon
 
 
 def _agents(clients: _Clients) -> AgentCall:
@@ -220,6 +240,15 @@ def _settling(loaded: LoadedSettings, key: Secret | None, models: LLMFactory) ->
     return Settling(loaded, key=key, resolve=resolve, checks=CHECKS, needs_key=models.needs_key, batches=batches)
 
 
+def _elsewhere(begun: RunStarted, config: LLMConfig) -> ConfigError:
+    now, then = config.base_url or "the provider's own server", begun.base_url or "the provider's own server"
+    return ConfigError(
+        f"The run was started with {begun.provider} at {then}.",
+        f"The settings name {now} now, and a key is for one server.",
+        "Set base_url as it was, then resume.",
+    )
+
+
 class _Clients:
     """Gives each task of a run that is not simulated its model client, over the run's own ledger."""
 
@@ -245,6 +274,9 @@ class _Clients:
         if begun.mode == "replay":
             rows = await self._journal.recorded_calls(begun.forked_from)
             return self._models.create_replay(config, RecordedRows(rows))
+        if config.base_url != begun.base_url:
+            # The key that is there now was given for another server than the one that the run began with.
+            raise _elsewhere(begun, config)
         return self._models.create_client(
             config,
             ledger=self._journal.ledger(context.claim, context.state.budget),
@@ -252,8 +284,10 @@ class _Clients:
             log=self._log(task),
             excerpts=self._settings.log_prompts,
             prices=begun.prices,
+            limits=RateLimits(self._settings.requests_per_minute, self._settings.tokens_per_minute),
             circuit=CircuitConfig(),
             batch=begun.batch or task.phase.batch,
+            as_of=context.state.started_at,
         )
 
     def _retry(self) -> RetryConfig:

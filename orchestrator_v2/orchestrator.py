@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator_v2.agents.estimating import PhaseEstimate
-from orchestrator_v2.core.errors import OutputPathError, RunStateError, UnknownNameError, WorkspaceError
+from orchestrator_v2.core.errors import FencedError, OutputPathError, RunStateError, UnknownNameError, WorkspaceError
 from orchestrator_v2.core.events import Recorded
 from orchestrator_v2.core.records import Artifact
 from orchestrator_v2.engine.history import files_of, phase_commits
@@ -27,6 +27,9 @@ from orchestrator_v2.parts import Parts, RunRequest, Standing
 # How long a command waits for the process that drives a run to take its signal (seconds).
 _SIGNAL_WAIT = 5.0
 _POLL = 0.1
+# How long one who waits sleeps before it looks at the run again (seconds).
+_NAP = 5.0
+_UNDER_WAY = (RunStatus.WAITING_PROVIDER, RunStatus.RUNNING)
 # How many of the latest runs an estimate looks at.
 _HISTORY = 50
 
@@ -70,6 +73,7 @@ class Orchestrator:
         """Walks until the run ends or stands still, and lays its project out where the user wanted it."""
         self._driven.add(session.state.run_id)
         try:
+            await self._parts.abandon(session)
             state = await self._walked(session)
         finally:
             self._driven.discard(session.state.run_id)
@@ -123,19 +127,26 @@ class Orchestrator:
 
         A run that waits sleeps in the journal: what is lost with this process is the waiting alone. `stop` ends it.
         """
-        while state.status is RunStatus.WAITING_PROVIDER and not self._stopped.is_set():
-            await self._sleep_until(state.resume_at or 0.0)
-            state = await self.state(state.run_id)
-            if state.status is RunStatus.WAITING_PROVIDER and not self._stopped.is_set():
-                state = await self.resume(state.run_id, by="its time has come")
+        while state.status in _UNDER_WAY and not self._stopped.is_set():
+            left = (state.resume_at or 0.0) - self._parts.clock.now()
+            # In short naps: another process may cancel the run meanwhile, or go on with it.
+            await self._nap(min(max(left, 0.0), _NAP) if state.status is RunStatus.WAITING_PROVIDER else _NAP)
+            state = await self._gone_on_if_due(state.run_id)
         return state
 
-    async def _sleep_until(self, moment: float) -> None:
-        clock = self._parts.clock
-        ends = [
-            asyncio.ensure_future(clock.sleep(max(0.0, moment - clock.now()))),
-            asyncio.ensure_future(self._stopped.wait()),
-        ]
+    async def _gone_on_if_due(self, run_id: str) -> ProjectState:
+        """The run after going on with it, if it may go on and nobody else drives it; else as it stands."""
+        row, state = await self._engine.row(run_id), await self.state(run_id)
+        due = row.status == RunStatus.WAITING_PROVIDER and (row.resume_at or 0.0) <= self._parts.clock.now()
+        if self._stopped.is_set() or not (due or await self.is_interrupted(row)):
+            return state
+        try:
+            return await self.resume(run_id, by="its time has come")
+        except (RunStateError, FencedError):
+            return await self.state(run_id)  # another process was quicker
+
+    async def _nap(self, seconds: float) -> None:
+        ends = [asyncio.ensure_future(self._parts.clock.sleep(seconds)), asyncio.ensure_future(self._stopped.wait())]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             end.cancel()

@@ -69,7 +69,8 @@ class Parts(msgspec.Struct, frozen=True):
     `settle` turns a request into a run to be, or raises an `InputError` before anything was started. `lay_out`
     writes (message, files) commits as a git repository that carries a mark; `check_out` refuses a folder early;
     `is_laid_out` tells whether the last writing to a folder came to its end.
-    `calls` lists a run's recorded model calls. `close` gives everything back.
+    `calls` lists a run's recorded model calls, `abandon` settles those that nobody will ask for again.
+    `close` gives everything back.
     """
 
     engine: WorkflowEngine
@@ -81,6 +82,7 @@ class Parts(msgspec.Struct, frozen=True):
     check_out: Callable[[Path, str | None], Awaitable[None]]
     calls: Callable[[str], Awaitable[list[CallRow]]]
     close: Callable[[], Awaitable[None]]
+    abandon: Callable[[RunSession], Awaitable[None]]
     estimate: Callable[[RunRequest, Sequence[Past]], tuple[str, list[PhaseEstimate]]]
     probe: Probe = no_probe
     is_laid_out: Callable[[Path], bool] = Path.is_dir

@@ -150,6 +150,7 @@ class Settling:
             prices=backing.prices,
             review=request.review,
             batch=request.batch,
+            base_url=backing.config.base_url if backing.config else "",
             answers={question: self._without_keys(answer) for question, answer in request.answers.items()},
             out=str(request.out.absolute()) if request.out else "",
         )
@@ -216,16 +217,19 @@ class Settling:
         return Backing("real", config, name, {name: row} if row else {})
 
     def config(self, provider: str, model: str) -> LLMConfig:
-        """The model with its credential, read anew from the settings each time: keys stand in no state."""
-        settings = self._loaded.settings
-        loaded = self._loaded
+        """The model with its credential, read anew from the settings each time: keys stand in no state.
+
+        The settings' base_url and model are those of the settings' provider: another one's key is not for that server.
+        """
+        loaded, settings = self._loaded, self._loaded.settings
+        own = provider == settings.provider
         found = resolve_credentials(provider, reveal(loaded.keys), explicit=self._key, catalog=loaded.catalog)
         first, spare = (*found, None, None)[:2]
         return LLMConfig(
             provider,
-            model or settings.model,
+            model or (settings.model if own else ""),
             first.secret if first else None,
-            settings.base_url,
+            settings.base_url if own else "",
             first.kind if first else "api_key",
             spare.secret if spare else None,
         )

@@ -62,7 +62,7 @@ def _wish(context: typer.Context, run_id: str, verb: str, *, as_json: bool) -> i
         row = await orchestrator.row(run_id)
         return await getattr(orchestrator, verb)(row.run_id, by=person())
 
-    state = given(context).ask(asked)
+    state = given(context).ask(asked, models=False)
     wished, status = _WISHED[verb], state.status.value
     if status not in {wished, "running"}:
         raise RunStateError(f"Run {state.run_id} was {status} before it could be {wished}.", do="It stays as it is.")

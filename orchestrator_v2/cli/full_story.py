@@ -12,8 +12,8 @@ import msgspec
 
 from orchestrator_v2.cli import render
 from orchestrator_v2.cli.event_lines import isolation, line_of, mode_of
-from orchestrator_v2.cli.summary import project, receipts, result, status_of, usage_of
-from orchestrator_v2.cli.text import block, duration, moment, money, one_line, tokens, with_id
+from orchestrator_v2.cli.summary import paid, project, receipts, result, status_of, usage_of
+from orchestrator_v2.cli.text import block, duration, moment, one_line, with_id
 from orchestrator_v2.core.events import Recorded, encode_event
 from orchestrator_v2.core.records import Receipt
 from orchestrator_v2.core.usage import usd
@@ -74,7 +74,7 @@ def _facts(standing: Standing) -> list[tuple[str, str]]:
         ("started", moment(row.created_at)),
         ("changed", moment(row.updated_at)),
         ("took", duration(row.updated_at - row.created_at)),
-        ("cost", f"{money(state.usage.cost, state.budget)}, {tokens(state.usage)}, {state.usage.calls} calls"),
+        ("cost", f"{paid(standing)}, {state.usage.calls} calls"),
         ("project", project(standing)),
         ("isolation", isolation(receipts(state))),
         ("brief", f"sha256 {begun.brief[:16]}"),

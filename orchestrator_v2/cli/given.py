@@ -33,15 +33,20 @@ class Given:
         self._loaded: Any = None
         self._log_dir: Path | None = None
 
-    def settings(self) -> Any:
-        """The `LoadedSettings` of this process, read once. Raises `ConfigError`."""
-        if self._loaded is None:
-            from orchestrator_v2.config.loader import problems_error
+    def settings(self, *, models: bool = True) -> Any:
+        """The `LoadedSettings` of this process, read once.
 
+        Raises `ConfigError`; what is wrong with the user's models only where `models` are asked.
+        """
+        from orchestrator_v2.config.loader import problems_error
+
+        if self._loaded is None:
             loaded, problems = self.inspected()
             if problems:
-                raise problems_error(problems)
+                raise problems_error([*problems, *loaded.model_problems])
             self._loaded = loaded
+        if models and self._loaded.model_problems:
+            raise problems_error(self._loaded.model_problems)
         return self._loaded
 
     def inspected(self) -> Any:
@@ -64,20 +69,23 @@ class Given:
         folder = self._log_dir or Path.home() / ".local/state/orchestrator"
         return folder / "orchestrator.log"
 
-    async def open(self, **seams: Any) -> Any:
-        """The `Orchestrator` on these settings; an async context manager. Raises `StoreError` classes."""
+    async def open(self, *, models: bool = True, **seams: Any) -> Any:
+        """The `Orchestrator` on these settings; an async context manager. Raises `StoreError` classes.
+
+        `models` False: nothing will be asked of a model, so what is wrong with these does not matter.
+        """
         from orchestrator_v2.bootstrap import open_orchestrator, set_up_logging
 
-        loaded = self.settings()
+        loaded = self.settings(models=models)
         set_up_logging(loaded, cast(TextIO, _Log(None if self.debug else self.log())))
         return await open_orchestrator(loaded, **seams)
 
-    def ask(self, question: Callable[[Any], Awaitable[T]]) -> T:
-        """Opens the orchestrator, asks it one thing and closes it."""
+    def ask(self, question: Callable[[Any], Awaitable[T]], *, models: bool = True) -> T:
+        """Opens the orchestrator, asks it one thing and closes it; `models` as for `open`."""
         import asyncio
 
         async def asked() -> T:
-            async with await self.open() as orchestrator:
+            async with await self.open(models=models) as orchestrator:
                 return await question(orchestrator)
 
         return asyncio.run(asked())

@@ -16,6 +16,7 @@ from orchestrator_v2.cli import exit_codes, render
 from orchestrator_v2.cli.given import Json, given
 from orchestrator_v2.cli.help_text import Command, Group
 from orchestrator_v2.cli.text import block, one_line
+from orchestrator_v2.core.errors import InputError
 from orchestrator_v2.core.usage import usd
 
 T = TypeVar("T")
@@ -38,8 +39,10 @@ def list_providers(context: typer.Context, json: Json = False) -> int:
     if json:
         render.json_document(found)
         return 0
+    # Where a key goes is told where that is not the vendor's own server.
+    moved = any(each.own_address for each in found)
     render.table(
-        ("provider", "state", "default model", "models", "key"),
+        ("provider", "state", "default model", "models", "key", *(("address",) if moved else ())),
         [
             (
                 each.name,
@@ -47,6 +50,7 @@ def list_providers(context: typer.Context, json: Json = False) -> int:
                 each.default_model or "name one",
                 str(each.models or "any"),
                 each.key_source or " or ".join(each.key_variables) or "none needed",
+                *((each.base_url if each.own_address else "",) if moved else ()),
             )
             for each in found
         ],
@@ -95,6 +99,11 @@ def models(context: typer.Context, provider: Provider = "", json: Json = False) 
         ],
         empty="This provider's models are not known by name; any name is passed on.",
     )
+    tiers = _tiers(found)
+    if tiers:
+        render.note(
+            f"Prices are in US dollars for a million tokens; after a slash, those of a longer prompt ({tiers})."
+        )
     return 0
 
 
@@ -122,6 +131,8 @@ def ask(
     from orchestrator_v2.llm.types import InvokeOptions
 
     text = sys.stdin.read() if prompt == "-" else prompt
+    if not text.strip():
+        raise InputError("The question is empty.", "There is nothing to ask a model.", "Say it in words.")
     options = InvokeOptions(max_tokens=max_tokens, system_prompt=system)
 
     async def asked(manager: Any) -> Any:
@@ -203,5 +214,17 @@ def _state(model: Any) -> str:
 def _rate(model: Any, side: str) -> str:
     if model.price is None:
         return "" if model.state == "retired" else "unknown"
-    tiers = getattr(model.price, side)
-    return " / ".join(f"${rate / 1e9:,.2f}" for _, rate in tiers) or "free"
+    return " / ".join(_dollars(rate) for _, rate in getattr(model.price, side)) or "free"
+
+
+def _dollars(rate: int) -> str:
+    """A rate with its cents, and what it has below them: `$1.00`, `$0.075`."""
+    whole, _, part = f"{rate / 1e9:,.6f}".partition(".")
+    return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
+def _tiers(models: list[Any]) -> str:
+    """From how many tokens on the further rates hold, of all that are listed; empty where none has any."""
+    prices = [model.price for model in models if model.price is not None]
+    starts = {start for price in prices for side in (price.input, price.output) for start, _ in side if start}
+    return " or ".join(f"over {start:,} tokens" for start in sorted(starts))

@@ -30,7 +30,7 @@ def status(
     async def found(orchestrator: Any) -> Any:
         return await orchestrator.standing(run_id or (await _newest(orchestrator)).run_id)
 
-    standing = given(context).ask(found)
+    standing = given(context).ask(found, models=False)
     if json:
         render.json_document(result(standing))
     else:
@@ -40,8 +40,8 @@ def status(
 
 def _say_status(standing: Any) -> None:
     from orchestrator_v2.cli.event_lines import isolation, measured, mode_of
-    from orchestrator_v2.cli.summary import advice, next_steps, progress_of, project, receipts, status_of, waiting
-    from orchestrator_v2.cli.text import moment, money, tokens
+    from orchestrator_v2.cli.summary import advice, next_steps, paid, progress_of, project, receipts, status_of, waiting
+    from orchestrator_v2.cli.text import moment
     from orchestrator_v2.cli.words import STATUSES
 
     state = standing.state
@@ -58,7 +58,7 @@ def _say_status(standing: Any) -> None:
             ("goes on", moment(state.resume_at)),
             ("evidence", measured(receipts(state))),
             ("isolation", isolation(receipts(state))),
-            ("cost", f"{money(state.usage.cost, state.budget)}, {tokens(state.usage)}"),
+            ("cost", paid(standing)),
             ("project", project(standing)),
             ("changed", moment(standing.row.updated_at)),
         ]
@@ -89,7 +89,7 @@ def list_(
             raise UnknownNameError("status", word, STATUSES)
     if not 1 <= limit <= 10_000:
         raise InputError(f"The limit {limit} is not possible.", do="Use 1 to 10000.")
-    rows = given(context).ask(lambda orchestrator: _listed(orchestrator, status or (), limit))
+    rows = given(context).ask(lambda orchestrator: _listed(orchestrator, status or (), limit), models=False)
     if json:
         render.json_document(rows)
         return 0
@@ -145,7 +145,7 @@ def show(context: typer.Context, run_id: RunId, json: Json = False) -> int:
         standing = await orchestrator.standing(run_id)
         return standing, await orchestrator.events(standing.row.run_id)
 
-    standing, events = given(context).ask(found)
+    standing, events = given(context).ask(found, models=False)
     if json:
         render.json_document(full_story.as_data(standing, events))
     else:

@@ -22,7 +22,7 @@ def cost(context: typer.Context, run_id: RunId, json: Json = False) -> int:
         row = await orchestrator.row(run_id)
         return await orchestrator.state(row.run_id), await orchestrator.calls(row.run_id)
 
-    state, calls = given(context).ask(found)
+    state, calls = given(context).ask(found, models=False)
     if json:
         render.json_document(ledger_tables.as_data(state, calls))
     else:
@@ -38,9 +38,9 @@ def artifacts(
 ) -> int:
     """List the files a run has made, or print one."""
     if path:
-        _print(given(context).ask(lambda orchestrator: orchestrator.read(run_id, path)))
+        _print(given(context).ask(lambda orchestrator: orchestrator.read(run_id, path), models=False))
         return 0
-    tree = given(context).ask(lambda orchestrator: orchestrator.artifacts(run_id))
+    tree = given(context).ask(lambda orchestrator: orchestrator.artifacts(run_id), models=False)
     listed = [tree[name] for name in sorted(tree)]
     if json:
         render.json_document(
@@ -85,7 +85,7 @@ def export(
     from orchestrator_v2.cli.text import folder
 
     where = out_path(out)
-    tree = given(context).ask(lambda orchestrator: orchestrator.export(run_id, where))
+    tree = given(context).ask(lambda orchestrator: orchestrator.export(run_id, where), models=False)
     if json:
         render.json_line({"type": "Exported", "out": str(where), "tree": tree})
     else:

@@ -125,8 +125,8 @@ def show_config(context: typer.Context, json: Json = False) -> int:
         render.json_document([{"name": name, "value": value, "source": source} for name, value, source in found])
     else:
         render.table(("setting", "value", "source"), found)
-    if problems:
-        raise problems_error(problems)
+    if problems or loaded.model_problems:
+        raise problems_error([*problems, *loaded.model_problems])
     return 0
 
 

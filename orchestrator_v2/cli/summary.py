@@ -13,7 +13,7 @@ from orchestrator_v2.cli import render, terminal
 from orchestrator_v2.cli.event_lines import counted, isolation, measured, mode_of
 from orchestrator_v2.cli.text import folder, money, one_line, tokens, with_id
 from orchestrator_v2.cli.words import INTERRUPTED, NEXT, PHASE, STATUSES
-from orchestrator_v2.core.usage import Usage
+from orchestrator_v2.core.usage import Usage, usd
 from orchestrator_v2.engine.replay import REPLAY, reach
 from orchestrator_v2.engine.state_models import TERMINAL, PhaseStatus, ProjectState, RunStatus
 from orchestrator_v2.parts import Standing
@@ -39,10 +39,19 @@ def say_result(standing: Standing, *, code: int, drained: bool, as_json: bool) -
             ("to do", advice(state)),
             ("evidence", measured(receipts(state)) or "nothing was measured"),
             ("isolation", isolation(receipts(state))),
-            ("cost", f"{money(state.usage.cost, state.budget)}, {tokens(state.usage)}"),
+            ("cost", paid(standing)),
         ]
     )
     render.say_commands(next_steps(standing))
+
+
+def paid(standing: Standing) -> str:
+    """What the run has cost by its ledger, where failed calls and those that are out count too, and its tokens."""
+    state, row = standing.state, standing.row
+    if row.mode != "real" or row.spent == state.usage.cost:
+        return f"{money(state.usage.cost, state.budget)}, {tokens(state.usage)}"
+    ceiling = "" if state.budget is None else f" of {usd(state.budget)}"
+    return f"{usd(row.spent)} charged or reserved{ceiling}, {tokens(state.usage)}"
 
 
 def status_of(standing: Standing) -> str:
@@ -146,6 +155,7 @@ def result(standing: Standing) -> dict[str, Any]:
         "stopped": state.stopped,
         "advice": state.advice,
         "resume_at": state.resume_at,
+        "spent_nano_usd": row.spent,
         "out": str(Path(row.out)) if row.out else None,
         "laid_out": standing.laid,
         "forked_from": begun.forked_from or None,

@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote
 
 from orchestrator_v2.config.loader import FIELDS, LoadedSettings
-from orchestrator_v2.core.secrets import Secret, redact
+from orchestrator_v2.core.secrets import SHORTEST, Secret, redact
 from orchestrator_v2.llm.auth import all_credential_variables
 
 _PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):([^@\s]*)@")
@@ -15,11 +15,15 @@ _PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):([^@\s]*)@")
 def rows(loaded: LoadedSettings) -> list[tuple[str, str, str]]:
     """(name, value, source) for every setting and every key variable; a key shows its last four characters."""
     settings = [(name, _shown(_value(loaded, name)), loaded.sources[name]) for name in FIELDS]
-    keys = [
-        (name, f"…{loaded.keys[name].last_four}" if name in loaded.keys else "", loaded.sources.get(name, "not set"))
-        for name in all_credential_variables(loaded.catalog)
-    ]
-    return settings + keys
+    return settings + [_key_row(loaded, name) for name in all_credential_variables(loaded.catalog)]
+
+
+def _key_row(loaded: LoadedSettings, name: str) -> tuple[str, str, str]:
+    key = loaded.keys.get(name)
+    if key is None:
+        return name, "", "not set"
+    short = f", shorter than {SHORTEST} characters: not looked for in logs" if key.is_short else ""
+    return name, f"…{key.last_four}", loaded.sources[name] + short
 
 
 def live_secrets(loaded: LoadedSettings) -> list[Secret]:

@@ -5,6 +5,7 @@ What can be set is `settings.py`; how values are checked is `validation.py`, how
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -14,27 +15,32 @@ from typing import Any
 import msgspec
 
 from orchestrator_v2.config.settings import Settings
+from orchestrator_v2.core.clock import Clock, SystemClock
 from orchestrator_v2.core.errors import ConfigError
 from orchestrator_v2.core.secrets import Secret
-from orchestrator_v2.llm.auth import all_credential_variables
+from orchestrator_v2.llm.auth import all_credential_variables, credential_variables
 from orchestrator_v2.llm.catalog import Catalog, load_catalog
 from orchestrator_v2.llm.own_rows import with_own_rows
 
 PREFIX = "ORCHESTRATOR_"
 MODELS_FILE = "models.toml"
 FIELDS = Settings.__struct_fields__
+# A `.env` may be somebody else's, as it comes with a repository: it does not say which rows of keys and servers count.
+NOT_FROM_DOTENV = ("models_file",)
 
 
 class LoadedSettings(msgspec.Struct, frozen=True):
     """`sources` names for each field, and each found key variable, where it came from:
-    `flag`, `environment`, `.env`, `config file` or `default`. `keys` maps a variable's name to its secret. `catalog`
-    are the providers and models that are known, the user's own among them.
+    `flag`, `environment`, `.env`, `config file`, `beside the config file` or `default`. `keys` maps a variable's name
+    to its secret. `catalog` are the providers and models that are known, the user's own among them. `model_problems`
+    are sentences on what is wrong with these, or with where a key would go; who asks no model may go on.
     """
 
     settings: Settings
     sources: Mapping[str, str]
     keys: Mapping[str, Secret]
     catalog: Catalog = msgspec.field(default_factory=load_catalog)
+    model_problems: tuple[str, ...] = ()
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -52,8 +58,8 @@ def load_settings(overrides: Mapping[str, object], environ: Mapping[str, str], c
     Raises `ConfigError` that lists every unknown name and every bad value, each with its place.
     """
     loaded, problems = inspect_settings(overrides, environ, cwd, home)
-    if problems:
-        raise problems_error(problems)
+    if problems or loaded.model_problems:
+        raise problems_error([*problems, *loaded.model_problems])
     return loaded
 
 
@@ -68,16 +74,18 @@ def problems_error(problems: Sequence[str]) -> ConfigError:
 
 
 def inspect_settings(
-    overrides: Mapping[str, object], environ: Mapping[str, str], cwd: Path, home: Path
+    overrides: Mapping[str, object], environ: Mapping[str, str], cwd: Path, home: Path, *, clock: Clock | None = None
 ) -> tuple[LoadedSettings, list[str]]:
     """The settings, with the default in place of what is wrong, and a sentence for each thing that is wrong.
 
-    Raises `ConfigError` for a file that cannot be read, and where there is no home to keep runs in.
+    What is wrong with the models is in `model_problems` alone. Raises `ConfigError` for a file that cannot be read, and
+    where there is no home to keep runs in.
     """
+    dotenv, refused = _trusted(_variables(".env", _read_dotenv(cwd / ".env")))
     layers = (
         Layer("flag", {name: value for name, value in overrides.items() if value is not None}),
         _variables("environment", environ),
-        _variables(".env", _read_dotenv(cwd / ".env")),
+        dotenv,
         _user_file(user_config_path(environ, home)),
     )
     values: dict[str, object] = {}
@@ -92,15 +100,47 @@ def inspect_settings(
     if "data_dir" not in checked:
         checked["data_dir"] = _data_home(environ, home) / "orchestrator"
     beside = user_config_path(environ, home).with_name(MODELS_FILE)
-    if "models_file" not in checked and beside.is_file():
+    if "models_file" not in sources and os.path.lexists(beside):
         checked["models_file"] = beside
+        sources["models_file"] = "beside the config file"
     paths = {name: _absolute(value, cwd, home) for name, value in checked.items() if isinstance(value, Path)}
     settings = Settings(**{**checked, **paths})  # type: ignore[arg-type]
-    catalog, of_models = with_own_rows(settings.models_file) if settings.models_file else (load_catalog(), [])
-    keys = _keys(layers, catalog, sources)
+    now = (clock or SystemClock()).now()
+    catalog, of_models = with_own_rows(settings.models_file, now=now) if settings.models_file else (load_catalog(), [])
     wrong = {name: f"{sources[name]} (wrong, not used)" for name, _ in bad}
+    keys = _keys(layers, catalog, sources)
+    strays = _stray_keys(settings, catalog, sources)
+    if strays:
+        settings = msgspec.structs.replace(settings, base_url="")
+        wrong["base_url"] = ".env (not used)"
     told = {**dict.fromkeys(FIELDS, "default"), **sources, **wrong}
-    return LoadedSettings(settings, told, keys, catalog), problems + of_models
+    return LoadedSettings(settings, told, keys, catalog, (*refused, *strays, *of_models)), problems
+
+
+def _trusted(dotenv: Layer) -> tuple[Layer, list[str]]:
+    """The layer of a `.env` without what is not taken from there, and a sentence for each such setting."""
+    kept = {name: value for name, value in dotenv.values.items() if name not in NOT_FROM_DOTENV}
+    refused = [
+        f"{_written(name, '.env')} (.env): not taken from there, as it says where keys are sent; set it in the "
+        f"environment, or as {name} in config.toml"
+        for name in dotenv.values
+        if name not in kept
+    ]
+    return msgspec.structs.replace(dotenv, values=kept), refused
+
+
+def _stray_keys(settings: Settings, catalog: Catalog, sources: Mapping[str, str]) -> list[str]:
+    """A sentence where a `.env` would send a key elsewhere that it does not hold itself."""
+    if sources.get("base_url") != ".env" or not settings.base_url:
+        return []
+    variables = credential_variables(settings.provider, catalog)
+    foreign = [name for name in variables if sources.get(name) not in (None, ".env")]
+    if not foreign:
+        return []
+    return [
+        f"ORCHESTRATOR_BASE_URL (.env): it would send the key {foreign[0]} of the {sources[foreign[0]]} to a server "
+        "that the folder names; put both into .env, or set ORCHESTRATOR_BASE_URL in the environment"
+    ]
 
 
 def _keys(layers: Sequence[Layer], catalog: Catalog, sources: dict[str, str]) -> dict[str, Secret]:

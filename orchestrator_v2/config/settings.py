@@ -32,6 +32,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     budget_usd: Annotated[float | None, Meta(ge=0, description="The ceiling of a run's cost. Empty: none.")] = None
     parallelism: Annotated[int, Meta(ge=1, le=256, description="How many tasks of a run go on at once.")] = 4
+    requests_per_minute: Annotated[
+        int | None, Meta(ge=1, description="The most calls on one key in any minute. Empty: what the provider allows.")
+    ] = None
+    tokens_per_minute: Annotated[
+        int | None, Meta(ge=1, description="The most tokens on one key in any minute. Empty: what the provider allows.")
+    ] = None
     retry_max_attempts: Annotated[int, Meta(ge=1, le=20, description="Tries of a model call, the first included.")] = 3
     retry_initial: Annotated[float, Meta(ge=0, le=600, description="The first wait between two tries.")] = 2.0
     retry_factor: Annotated[float, Meta(ge=1, le=10, description="What each further wait is multiplied by.")] = 2.0

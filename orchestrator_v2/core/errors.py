@@ -34,6 +34,7 @@ Where an error is made from a vendor's exception is `llm/errors.py`; how one is 
     │   ├── RefusalError                  refusal or content filter
     │   ├── EmptyOutputError              nothing, or white space
     │   ├── BatchPendingError             handed in as a batch that the provider still works on
+    │   ├── BatchLostError                handed in, and no answer to be had
     │   ├── PromptTooLargeError           over the model's window; has `over_by` (tokens)
     │   └── MissingExtraError             a package is not installed; says how to
     ├── InvalidOutputError                a model's answer that does not fit its schema
@@ -75,7 +76,9 @@ class OrchestratorError(Exception):
 
 
 class InputError(OrchestratorError):
-    code, exit_code, http_status = "invalid_input", 3, 400
+    """Nothing is broken but what was given; a run that meets it waits until that is put right."""
+
+    code, exit_code, http_status, parks_as = "invalid_input", 3, 400, "needs_attention"
 
 
 class BriefError(InputError):
@@ -240,7 +243,7 @@ class EmptyOutputError(ProviderError):
 class PromptTooLargeError(ProviderError):
     """The prompt does not fit the model's window; `over_by` is in tokens."""
 
-    code = "prompt_too_large"
+    code, exit_code = "prompt_too_large", 3
 
     def __init__(self, what: str, why: str = "", do: str = "", *, over_by: int = 0) -> None:
         super().__init__(what, why, do)
@@ -256,6 +259,10 @@ class BatchPendingError(ProviderError):
         super().__init__(what, why, do)
         self.retry_after = retry_after
         self.unbilled = True
+
+
+class BatchLostError(ProviderError):
+    code, parks_as = "batch_lost", "needs_attention"
 
 
 class MissingExtraError(ProviderError):

@@ -24,7 +24,8 @@ class RunStarted(_Event, frozen=True):
     `mode` is simulated or real; `brief` is the hash of the brief's blob; `budget` is in nano-dollars (None: no
     ceiling); `prompts` is the digest of the templates; `prices` maps a model to its pinned price row.
     `answers` holds what the user said to the intake's questions; `review` is the reviewer (`agent` or `human`).
-    `batch`: all model calls go by the provider's batch lane, not those alone whose phase says so.
+    `base_url` is where the model is reached, empty for the provider's own server. `batch`: all model calls go by the
+    provider's batch lane, not those alone whose phase says so.
     """
 
     project_id: str
@@ -42,6 +43,7 @@ class RunStarted(_Event, frozen=True):
     answers: dict[str, str] = {}
     forked_from: str = ""
     batch: bool = False
+    base_url: str = ""
 
 
 class TaskStarted(_Event, frozen=True):

@@ -44,12 +44,16 @@ NO_USAGE = Usage()
 
 
 def usd(cost: int | None) -> str:
-    """`$0.0123` for nano-dollars, `unknown` for None."""
+    """`$0.0123` for nano-dollars, `$0.0000012` where four digits would be none, `unknown` for None."""
     if cost is None:
         return "unknown"
     if cost == 0:
         return "$0.00"
-    return f"${cost / NANO:.4f}" if cost < NANO else f"${cost / NANO:.2f}"
+    if cost >= NANO:
+        return f"${cost / NANO:.2f}"
+    # Two digits that count: a nano-dollar is the ninth after the point.
+    digits = max(4, min(9, 11 - len(str(cost))))
+    return f"${cost / NANO:.{digits}f}"
 
 
 def nano_usd(dollars: float | str) -> int:

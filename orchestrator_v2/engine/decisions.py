@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator_v2.core import events as e
-from orchestrator_v2.core.errors import OrchestratorError, ProviderError
+from orchestrator_v2.core.errors import BatchPendingError, OrchestratorError, ProviderError
 from orchestrator_v2.core.records import Artifact, content_hash, tree_hash
 from orchestrator_v2.core.workflow import Phase
 from orchestrator_v2.engine import gates
@@ -21,6 +21,8 @@ from orchestrator_v2.engine.state_models import PhaseStatus, ProjectState, TaskD
 
 # How long a run that waits for a provider stands still when the provider named no time (seconds).
 DEFAULT_WAIT = 60.0
+# The longest that it stands still before it asks again, whatever the provider said (seconds): a day.
+LONGEST_WAIT = 86_400.0
 # A step that took its worker down this often is set aside (RELIABILITY section 2).
 MAX_LOST = 5
 # Feedback goes into a prompt whole; a test log longer than this says nothing more.
@@ -28,10 +30,14 @@ MAX_FEEDBACK = 12_000
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """Events to record now; `stop` is recorded when the tasks under way have ended (None: go on)."""
+    """Events to record now; `stop` is recorded when the tasks under way have ended (None: go on).
+
+    A `patient` stop lets all else start that can: it is recorded when nothing is left to do.
+    """
 
     events: tuple[e.Event, ...]
     stop: e.RunParked | e.RunFailed | None = None
+    patient: bool = False
 
 
 def completed(graph: PhaseGraph, state: ProjectState, task: TaskDefinition, outcome: TaskOutcome) -> Decision:
@@ -111,7 +117,7 @@ def failed(task: TaskDefinition, error: OrchestratorError, now: float) -> Decisi
     resume_at = None
     if error.parks_as == "waiting_provider":
         wait = error.retry_after if isinstance(error, ProviderError) else None
-        resume_at = now + (DEFAULT_WAIT if wait is None else wait)
+        resume_at = now + (DEFAULT_WAIT if wait is None else min(wait, LONGEST_WAIT))
     words: dict[str, Any] = {"what": error.what, "why": error.why, "do": error.do}
     event = e.TaskFailed(
         phase=task.phase.id,
@@ -123,7 +129,8 @@ def failed(task: TaskDefinition, error: OrchestratorError, now: float) -> Decisi
         **words,
     )
     if error.parks_as:
-        return Decision((event,), e.RunParked(error.parks_as, resume_at=resume_at, **words))
+        parked = e.RunParked(error.parks_as, resume_at=resume_at, **words)
+        return Decision((event,), parked, patient=isinstance(error, BatchPendingError))
     if task.phase.optional:
         return Decision((event, e.PhaseSkipped(task.phase.id, f"optional, and failed: {error.what}")))
     words["what"] = f"Phase '{task.phase.id}' failed: {error.what}"

@@ -45,6 +45,7 @@ class NewRun(msgspec.Struct, frozen=True):
     answers: dict[str, str] = {}
     owner_id: str = "local"
     batch: bool = False
+    base_url: str = ""
     out: str = ""
 
 
@@ -93,6 +94,7 @@ class WorkflowEngine:
             prices=new.prices,
             review=new.review,
             batch=new.batch,
+            base_url=new.base_url,
             answers=new.answers,
         )
         blobs = {started.brief: brief}

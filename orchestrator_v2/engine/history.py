@@ -41,7 +41,9 @@ def _message(graph: PhaseGraph, name: str, entry: PhaseState) -> str:
 
 
 def made_how(entry: PhaseState) -> str:
-    """How the phase's work came to be; what a person put in its place is named."""
+    """How the phase's work came to be; what a person put in its place is named. Empty before there is any."""
+    if not (entry.artifacts or entry.result):
+        return ""
     by_hand = [artifact.path for artifact in entry.artifacts if artifact.provenance.kind == "human"]
     if not by_hand:
         return str(entry.provenance)

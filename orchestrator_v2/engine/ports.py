@@ -17,7 +17,10 @@ from orchestrator_v2.engine.state_models import ProjectState, TaskDefinition, Ta
 
 
 class RunRow(msgspec.Struct, frozen=True):
-    """A run in a list: the projection that is kept in the same transaction as its events."""
+    """A run in a list: the projection that is kept in the same transaction as its events and its model calls.
+
+    `spent` is what those calls were charged or hold reserved, in nano-dollars; None where a part of it is unknown.
+    """
 
     run_id: str
     run_no: int
@@ -33,6 +36,7 @@ class RunRow(msgspec.Struct, frozen=True):
     stopped: str = ""
     resume_at: float | None = None
     forked_from: str = ""
+    spent: int | None = 0
 
 
 class Claim(msgspec.Struct, frozen=True):

@@ -70,6 +70,7 @@ class RunSession:
         self.graph = graph or PhaseGraph(state.begun.workflow)
         self.claim = claim
         self.stop: Stop | None = None
+        self._waits: e.RunParked | None = None
         self._journal = journal
         self._runner = runner
         self._clock = clock
@@ -183,7 +184,7 @@ class RunSession:
     async def conclude(self) -> None:
         """Records why the walk stands still, when no task is under way any more."""
         if not self.ended:
-            self._put((self.stop or decisions.standstill(self.state),))
+            self._put((self.stop or self._waits or decisions.standstill(self.state),))
             await self._flush(consumed=tuple(sorted(self._taken_at_end)))
 
     async def record(self, *events: e.Event, blobs: Mapping[str, bytes] | None = None) -> None:
@@ -194,7 +195,10 @@ class RunSession:
 
     def _decide(self, decision: decisions.Decision) -> list[str]:
         """Applies a decision; gives the phases that it sets free."""
-        self.stop = self.stop or decision.stop
+        if decision.patient and isinstance(decision.stop, e.RunParked):
+            self._waits = _sooner(self._waits, decision.stop)
+        else:
+            self.stop = self.stop or decision.stop
         freed: list[str] = []
         for event in decision.events:
             self._put((event,))
@@ -257,6 +261,11 @@ class RunSession:
             raise
         if self._subscriber is not None:
             self._subscriber(self.state.run_id, recorded)
+
+
+def _sooner(one: e.RunParked | None, other: e.RunParked) -> e.RunParked:
+    """Which of two waits ends first."""
+    return other if one is None or (other.resume_at or 0.0) < (one.resume_at or 0.0) else one
 
 
 def _from_outside(error: BaseException, task: asyncio.Task[object] | None) -> bool:

@@ -77,10 +77,11 @@ class Batcher(Protocol):
         """
         ...
 
-    async def collect(self, handle: str) -> Completion | ProviderError | None:
+    async def collect(self, handle: str, name: str) -> Completion | ProviderError | None:
         """The answer, or the error that the call ended in; None while it is being worked on.
 
-        Raises `ProviderError` when that could not be learned; the call itself is as it was.
+        Raises `ProviderError` when that could not be learned, `BatchLostError` where the provider has no batch of
+        that handle: the call itself is as it was.
         """
         ...
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextvars
 import logging
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,16 @@ _logger = logging.getLogger(__name__)
 # The row of the ledger that the present sending is, by its number; None where no ledger is kept. `wrappers/recorded.py`
 # sets it, and each line of the log holds it.
 ledger_row: contextvars.ContextVar[int | None] = contextvars.ContextVar("ledger_row", default=None)
+
+
+@contextmanager
+def of_row(number: int) -> Iterator[None]:
+    """What is sent meanwhile is that row of the ledger."""
+    token = ledger_row.set(number)
+    try:
+        yield
+    finally:
+        ledger_row.reset(token)
 
 
 class CallLogFile:

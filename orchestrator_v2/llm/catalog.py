@@ -134,18 +134,21 @@ def resolve_model(
 ) -> ModelInfo:
     """The model of that name or alias; an empty name is the provider's default. `now` is in epoch seconds.
 
-    Raises `UnknownNameError` with near matches for a name the provider does not have, and `ConfigError` naming the
-    successor for a model that is retired. With an own `base_url` neither: what is served there is not ours to know.
+    Raises `UnknownNameError` with near matches for a name the provider does not have, and `ConfigError` where none is
+    given and none is the default, or naming the successor for a model that is retired. With an own `base_url` no name
+    is unknown or retired: what is served there is not ours to know.
     """
     row = (load_catalog() if catalog is None else catalog).get(provider, ProviderRow(open=True))
     wanted = row.aliases.get(name, name) or row.default
+    if not wanted:
+        raise ConfigError(
+            f"No model of {provider} is named.", "It has no default model.", "Name one, as by --model NAME."
+        )
     facts = row.models.get(wanted)
-    passes = bool(base_url) or row.open
-    if facts is None and not (passes and wanted):
+    if facts is None and not (base_url or row.open):
         valid = [*row.aliases, *(model for model, f in row.models.items() if not is_retired(f, now))]
-        do = f"Use '{row.default}'." if row.default else "Name a model: this provider has no default."
-        raise UnknownNameError(f"{provider} model", name, valid, do)
-    if facts is not None and is_retired(facts, now) and not passes:
+        raise UnknownNameError(f"{provider} model", name, valid, f"Use '{row.default}'." if row.default else "")
+    if facts is not None and is_retired(facts, now) and not base_url:
         raise ConfigError(
             f"The model '{wanted}' is retired since {facts.retires}.",
             "The provider does not serve it any more.",

@@ -115,10 +115,19 @@ _ADVICE: Mapping[type[ProviderError], tuple[str, str]] = {
     QuotaExhaustedError: ("The account has no money or quota left.", "Raise the limit at the provider, then resume."),
     RefusalError: ("The provider's filter refused the request.", "Change the brief."),
     AuthenticationError: ("The provider refused the key.", "Check the key and what it is allowed to do, then resume."),
-    RequestRejectedError: ("The provider rejected the request.", "Check the model's name and the base_url."),
+    RequestRejectedError: ("The provider rejected the request.", "Change what it names, then resume."),
     ProviderUnavailableError: ("The provider is not available.", "Resume later."),
     BadGatewayError: ("The provider answered with something that is no answer.", "Check the base_url, then resume."),
     StreamTruncatedError: ("The answer broke off before its end.", "Resume: the call will be sent again."),
+}
+
+_NOT_THERE = "Check the model's name and the base_url."
+_OTHER_ADDRESS = "Check the base_url: no redirect is followed, as the key is for one server."
+# What to do about a rejected request, where its status says more than its class.
+_REJECTED: Mapping[int, str] = {
+    **dict.fromkeys((301, 302, 303, 307, 308), _OTHER_ADDRESS),
+    **dict.fromkeys((404, 405, 410), _NOT_THERE),
+    413: "Shorten the prompt.",
 }
 
 # Vendors' exceptions by class name, so that no SDK is imported here: the class, and whether surely nothing was billed.
@@ -177,17 +186,17 @@ _UNBILLED_STATUSES = frozenset({529})
 def make_error(kind: type[E], reason: str, *, status: int | None = None, unbilled: bool = False, do: str = "") -> E:
     """An error of that class with its usual words, `do` in place of its usual advice; `reason` is redacted already."""
     what, usual = _ADVICE.get(kind, ("The model call failed.", ""))
-    error = kind(what, reason[:REASON_CAP], do or usual, status=status)
+    if kind is RequestRejectedError:
+        usual = _REJECTED.get(status or 0, usual)
+    error = kind(what, _ended(reason), do or usual, status=status)
     error.unbilled = unbilled
     return error
 
 
-def lost(error: RequestRejectedError) -> ProviderError:
-    """The end of a batched call that the provider does not have any more, whatever it cost; else raises `error`."""
-    if error.status not in (404, 410):
-        raise error
-    error.unbilled = False
-    return error
+def _ended(reason: str) -> str:
+    """A sentence of at most `REASON_CAP` characters, however the provider ends its own."""
+    text = reason[: REASON_CAP - 1].rstrip()
+    return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def unsupported(what: str, do: str) -> RequestRejectedError:
@@ -213,7 +222,7 @@ def from_status(
     headers = headers or {}
     text = redact(_body_text(body), secrets)
     kind = _kind_by_code(status, body) or _kind_of(status, text)
-    error = make_error(kind, f"HTTP {status}: {text}" if text else f"HTTP {status}.", status=status)
+    error = make_error(kind, f"HTTP {status}: {text}" if text else f"HTTP {status}", status=status)
     asked = retry_after(headers, now)
     error.retry_after = _retry_delay(body) if asked is None else asked
     error.unbilled = not in_stream and (status < 500 or status in _UNBILLED_STATUSES) and status // 100 != 2

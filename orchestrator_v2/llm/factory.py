@@ -6,9 +6,8 @@ What each part does is in its own file; which provider a run uses is settled by 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any
 
 import msgspec
 
@@ -21,6 +20,7 @@ from orchestrator_v2.llm.base import Invoker, Reachable, innermost
 from orchestrator_v2.llm.catalog import Catalog, ModelInfo, ProviderRow, load_catalog, resolve_model
 from orchestrator_v2.llm.circuit import Circuit, CircuitConfig, Health
 from orchestrator_v2.llm.client import LLMClient
+from orchestrator_v2.llm.entry_points import foreign_names, load_foreign
 from orchestrator_v2.llm.lane import Lane, RateLimits
 from orchestrator_v2.llm.ledger import CallLedger, RecordedAnswers
 from orchestrator_v2.llm.meter import Meter
@@ -51,8 +51,6 @@ from orchestrator_v2.llm.wrappers.whole import WholeClient
 
 __all__ = ["Answer", "LLMFactory", "ScriptedCall", "ScriptedLLM"]
 
-# Another package brings a provider by an entry point of this group: its name, and a callable that makes it.
-ENTRY_POINTS = "orchestrator_v2.providers"
 WHERE = "A further OpenAI-compatible vendor is one table in your models.toml; see docs/how-to/add-a-provider.md."
 DEFAULT_PROVIDER = LLMConfig("anthropic", "")
 # What a role's entry may set.
@@ -108,17 +106,20 @@ class LLMFactory:
         """Adds a provider, or puts another in the place of one."""
         self._providers[name] = provider
 
-    def resolve(self, config: LLMConfig, *, prices: Mapping[str, str] | None = None) -> ModelInfo:
+    def resolve(
+        self, config: LLMConfig, *, prices: Mapping[str, str] | None = None, as_of: float | None = None
+    ) -> ModelInfo:
         """The model of `config` with its price, without a client.
 
-        `prices` are rows pinned into a run (model name to `price_row` text); they hold in place of today's.
+        `prices` are rows pinned into a run (model name to `price_row` text); they hold in place of today's. `as_of` is
+        the moment (epoch seconds) by which models are retired or not: for a run, its beginning.
 
         Raises `UnknownNameError` for a provider or model that is not there, `ConfigError` for a retired model or a
         base_url that no key may be sent to.
         """
         self._provider(config.provider)
         base_url = check_base_url(config.base_url) if config.base_url else ""
-        now = self._clock.now()
+        now = self._clock.now() if as_of is None else as_of
         info = resolve_model(config.provider, config.model, now=now, base_url=base_url, catalog=self.catalog)
         if prices and info.name in prices:
             return msgspec.structs.replace(info, price=parse_price_row(prices[info.name]))
@@ -157,6 +158,7 @@ class LLMFactory:
         circuit: CircuitConfig | None = None,
         search: SearchConfig | None = None,
         batch: bool = False,
+        as_of: float | None = None,
     ) -> LLMClient:
         """The stack of docs/decisions/0004 and 0006; what is not asked for is left out.
 
@@ -166,7 +168,7 @@ class LLMFactory:
         that its wire needs, `RequestRejectedError` for a search that the provider does not have.
         """
         configs = (config, *fallbacks)
-        infos = [self.resolve(each, prices=prices) for each in configs]
+        infos = [self.resolve(each, prices=prices, as_of=as_of) for each in configs]
         secrets = [secret for each in configs for secret in (each.credential, each.spare_credential) if secret]
         retry = retry or RetryConfig()
         meter = Meter(infos, percent=batch_percent(infos, ledger) if batch else 100)
@@ -202,8 +204,13 @@ class LLMFactory:
         return LLMClient(client, own, info)
 
     def list_providers(self) -> list[Availability]:
-        """Each provider, by name, with what is missing for a call."""
-        return [self._availability(name, self._provider(name)) for name in self._names()]
+        """Each provider, by name, with what is missing for a call; another package's may be broken."""
+        return [self._listed(name) for name in self.names()]
+
+    def names(self) -> list[str]:
+        """Every provider that may be named, in order; nothing of other packages is imported."""
+        listed = (name for name, row in self.catalog.items() if row.wire in WIRES)
+        return sorted({*self._providers, *listed, *foreign_names()})
 
     async def check_reachable(self, name: str) -> Availability:
         """That provider with whether its server answers within a second; `list_providers` remembers it.
@@ -245,16 +252,18 @@ class LLMFactory:
             if wire not in self._wires:
                 self._wires[wire] = create_provider(wire)
             return self._wires[wire]
-        for point in _entry_points():
-            if point.name == name:
-                self.register_provider(name, point.load()())
-                return self._providers[name]
-        raise UnknownNameError("provider", name, self._names(), WHERE)
+        foreign = load_foreign(name)
+        if foreign is None:
+            raise UnknownNameError("provider", name, self.names(), WHERE)
+        self.register_provider(name, foreign)
+        return foreign
 
-    def _names(self) -> list[str]:
-        listed = (name for name, row in self.catalog.items() if row.wire in WIRES)
-        others = (point.name for point in _entry_points())
-        return sorted({*self._providers, *listed, *others})
+    def _listed(self, name: str) -> Availability:
+        try:
+            provider = self._provider(name)
+        except ConfigError as error:
+            return Availability(name, False, f"cannot be loaded: {error.why}")
+        return self._availability(name, provider)
 
     def _connect(self, config: LLMConfig, info: ModelInfo, guard: Guard) -> Invoker:
         provider = self._provider(config.provider)
@@ -335,12 +344,6 @@ class LLMFactory:
         unheard = self._silent.get(name, "") if silent is None else silent
         missing = f"run: {extra}" if extra else "no key in the environment" if no_key else unheard
         return Availability(name, not missing, missing, source)
-
-
-def _entry_points() -> Iterable[Any]:
-    from importlib.metadata import entry_points
-
-    return entry_points(group=ENTRY_POINTS)
 
 
 def _role_parts(role: str, parts: Mapping[str, str]) -> dict[str, str]:

@@ -13,9 +13,10 @@ from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import OrchestratorError, UnknownNameError
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.auth import credential_variables, resolve_credentials
-from orchestrator_v2.llm.catalog import ModelRow, ProviderRow, given_price, is_retired
+from orchestrator_v2.llm.catalog import ModelRow, ProviderRow, given_price, is_retired, load_catalog
 from orchestrator_v2.llm.client import LLMClient
 from orchestrator_v2.llm.factory import LLMFactory
+from orchestrator_v2.llm.origin import without_user_info
 from orchestrator_v2.llm.prices import PriceRow, find_price
 from orchestrator_v2.llm.search.types import SearchConfig
 from orchestrator_v2.llm.types import InvokeOptions, LLMConfig
@@ -27,7 +28,10 @@ _TEST_PROMPT = "Answer with the one word: ready"
 
 
 class ProviderView(msgspec.Struct, frozen=True):
-    """A provider as a table shows it; `missing` says what to do where it is not `ready`."""
+    """A provider as a table shows it; `missing` says what to do where it is not `ready`.
+
+    `own_address`: it is reached elsewhere than the package says.
+    """
 
     name: str
     ready: bool
@@ -37,6 +41,7 @@ class ProviderView(msgspec.Struct, frozen=True):
     default_model: str
     models: int
     base_url: str
+    own_address: bool = False
 
 
 class ModelView(msgspec.Struct, frozen=True):
@@ -99,7 +104,9 @@ class LLMManager:
         """The models that are known by name, of one provider or of all. Raises `UnknownNameError`."""
         catalog = self._catalog
         if provider and provider not in catalog:
-            raise UnknownNameError("provider", provider, catalog)
+            if provider not in self._factory.names():
+                raise UnknownNameError("provider", provider, self._factory.names())
+            return []
         wanted = [provider] if provider else [name for name, row in catalog.items() if row.models]
         return [
             self._model_view(name, catalog[name], model, facts)
@@ -112,7 +119,7 @@ class LLMManager:
     def config(self, model: str = "", provider: str = "") -> LLMConfig:
         """What `provider/model`, a model's name or alias, or nothing at all (the settings' choice) stands for."""
         named, slash, rest = model.partition("/")
-        if not provider and slash and named in self._catalog:
+        if not provider and slash and (named in self._catalog or named in self._factory.names()):
             provider, model = named, rest
         chosen = provider or (self._owner_of(model) if model else self._provider)
         own = chosen == self._provider
@@ -137,8 +144,12 @@ class LLMManager:
         return self._factory.create_client(config, log=self._log, excerpts=False, search=looked_up)
 
     async def test(self, provider: str, model: str = "") -> TrialResult:
-        """One tiny real call. What goes wrong is in the result, not raised."""
+        """One tiny real call. What goes wrong with it is in the result, not raised.
+
+        Raises `InputError` classes for what cannot be called: no such provider or model, none named, a bad base_url.
+        """
         config = self.config(model, provider)
+        self._factory.resolve(config)
         try:
             client = self._factory.create_client(config, log=self._log, excerpts=False)
             answer = await client.invoke(_TEST_PROMPT, InvokeOptions(max_tokens=_TEST_TOKENS, timeout=30.0))
@@ -161,6 +172,7 @@ class LLMManager:
     def _provider_view(self, name: str, ready: bool, missing: str, source: str) -> ProviderView:
         row = self._catalog.get(name, ProviderRow())
         now = self._clock.now()
+        address = (self._base_url if name == self._provider else "") or row.base_url
         return ProviderView(
             name=name,
             ready=ready,
@@ -169,7 +181,8 @@ class LLMManager:
             key_variables=credential_variables(name, self._catalog),
             default_model=row.default,
             models=sum(not is_retired(facts, now) for facts in row.models.values()),
-            base_url=(self._base_url if name == self._provider else "") or row.base_url,
+            base_url=without_user_info(address),
+            own_address=address != load_catalog().get(name, ProviderRow()).base_url,
         )
 
     def _model_view(self, provider: str, row: ProviderRow, name: str, facts: ModelRow) -> ModelView:

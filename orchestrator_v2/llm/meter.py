@@ -200,7 +200,7 @@ def _most_input(info: ModelInfo, completion: Completion, messages: Sequence[Mess
 def _too_large(info: ModelInfo, needed: int, window: int) -> PromptTooLargeError:
     error = PromptTooLargeError(
         f"The prompt does not fit the model '{info.name}'.",
-        f"Prompt and answer take about {needed} tokens, {needed - window} more than its window of {window}.",
+        f"Prompt and answer take about {needed:,} tokens, {needed - window:,} more than its window of {window:,}.",
         "Shorten the prompt, or use a model with a larger window.",
         over_by=needed - window,
     )

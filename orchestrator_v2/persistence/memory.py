@@ -113,15 +113,15 @@ class MemoryJournal:
     async def run(self, run_id: str) -> RunRow | None:
         self._open()
         if run_id in self._runs:
-            return self._runs[run_id].row
+            return self._runs[run_id].shown
         found = [name for name in self._runs if run_id and name.startswith(run_id)]
-        return self._runs[found[0]].row if len(found) == 1 else None
+        return self._runs[found[0]].shown if len(found) == 1 else None
 
     async def runs(
         self, *, owner_id: str | None = None, statuses: Sequence[str] = (), before: int | None = None, limit: int = 50
     ) -> list[RunRow]:
         self._open()
-        rows = [run.row for run in reversed(self._runs.values())]
+        rows = [run.shown for run in reversed(self._runs.values())]
         wanted = [
             row
             for row in rows

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from orchestrator_v2.core.events import Recorded
 from orchestrator_v2.engine.ports import Claim, RunRow, Signal
 from orchestrator_v2.llm.ledger import CallRow
@@ -25,6 +27,11 @@ class MemoryRun:
     attempts: dict[str, int] = field(default_factory=dict)
     spent: int = 0
     unpriced: int = 0
+
+    @property
+    def shown(self) -> RunRow:
+        """The row with what its model calls have come to."""
+        return msgspec.structs.replace(self.row, spent=None if self.unpriced else self.spent)
 
     def fence(self, claim: Claim) -> None:
         """Raises `FencedError` when another worker has claimed the run since."""

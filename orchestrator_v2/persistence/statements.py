@@ -7,7 +7,7 @@ from __future__ import annotations
 
 RUN_COLUMNS = (
     "run_id, run_no, project_id, owner_id, name, workflow, mode, status, created_at, updated_at, out, stopped,"
-    " resume_at, forked_from"
+    " resume_at, forked_from, CASE WHEN unpriced > 0 THEN NULL ELSE spent END"
 )
 
 INSERT_EVENT = "INSERT INTO events (id, at, type, payload) VALUES (?, ?, ?, ?)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 from pathlib import Path
 
@@ -58,9 +59,40 @@ def test_models_are_listed_with_their_lifecycle_and_price(tmp_path):
     assert models["claude-sonnet-5-5"]["is_default"]
     assert models["claude-3-opus-20240229"]["state"] == "retired"
     assert models["claude-3-opus-20240229"]["successor"] == "claude-opus-5-5"
-    wrong = cli("models", "--provider", "antropic")
-    assert wrong.returncode == 3
-    assert "anthropic" in wrong.stderr
+    for words in (("models", "--provider", "antropic"), ("providers", "test", "antropic")):
+        wrong = cli(*words)
+        assert wrong.returncode == 3
+        assert "Did you mean 'anthropic'?" in wrong.stderr
+
+
+def test_what_a_price_means_is_told_beside_the_table(tmp_path):
+    """A slash has its threshold in words, on standard error; a rate keeps what it has below a cent."""
+    cli = Cli(tmp_path)
+    tiered = cli("models", "--provider", "google")
+    assert " / $" in tiered.stdout
+    assert "after a slash, those of a longer prompt (over 200,000 tokens)" in tiered.stderr
+    assert cli("models", "--provider", "groq").stderr == ""
+    models = tmp_path / "models.toml"
+    models.write_text("[openai.models.tiny]\nprice = { input = 0.0375, output = 0.5 }\n")
+    shown = cli("models", "--provider", "openai", ORCHESTRATOR_MODELS_FILE=str(models)).stdout
+    tiny = next(line for line in shown.splitlines() if " tiny " in line)
+    assert tiny.split()[-2:] == ["$0.0375", "$0.50"]
+
+
+@pytest.mark.parametrize("prompt", ["", "  \n", "-"])
+def test_an_empty_question_is_refused_here(tmp_path, prompt):
+    """Nothing is sent, whether it was typed or piped."""
+    said, sent = with_server(tmp_path, ["Because."], "llm", "ask", prompt)
+    assert (said.returncode, sent) == (3, [])
+    assert "The question is empty." in said.stderr
+
+
+def test_a_prompt_over_the_window_is_bad_input(tmp_path):
+    """The numbers can be read, nothing is sent, and the exit code says whose fault it is."""
+    cli = Cli(tmp_path, ANTHROPIC_API_KEY=KEY, ORCHESTRATOR_BASE_URL="http://127.0.0.1:9")
+    said = cli("llm", "ask", "-", stdin=b"word " * 1_000_000)
+    assert said.returncode == 3
+    assert re.search(r"take about \d,\d{3},\d{3} tokens", said.stderr)
 
 
 @pytest.mark.parametrize("more", [(), ("--stream",)], ids=["whole", "stream"])

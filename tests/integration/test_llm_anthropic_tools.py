@@ -293,7 +293,7 @@ def test_near_the_window_the_vendors_count_decides_where_it_has_one(estimate_ove
     else:
         assert type(bench.result) is PromptTooLargeError
         assert bench.result.over_by == (500 if counted else pytest.approx(estimate_over, abs=3_000))
-        assert str(bench.result.over_by) in str(bench.result)
+        assert f"{bench.result.over_by:,} more than" in str(bench.result)
         assert "messages" not in paths
         assert bench.ledger.rows == []
     assert paths.count("count_tokens") == (1 if counted else 2 if fits else 1)

@@ -14,6 +14,7 @@ import pytest
 from orchestrator_v2.core.clock import ManualClock
 from orchestrator_v2.core.errors import (
     AuthenticationError,
+    BatchLostError,
     BatchPendingError,
     BudgetExceededError,
     CallConflictError,
@@ -126,7 +127,8 @@ def test_a_call_is_handed_in_waited_for_and_collected_at_half_the_price(wire):
         again = await desk.ask()
         assert (again.recorded, again.text) == (True, "Done.")
         assert len(desk.server.desk.batches) == 1
-        assert [(line["outcome"], line["key"]) for line in desk.log] == [("done", "notes/act/1")]
+        assert [line["outcome"] for line in desk.log] == ["submitted", "done"]
+        assert {line["key"] for line in desk.log} == {"notes/act/1"}
 
     at(wire, work, polls=2)
 
@@ -164,33 +166,73 @@ def test_calls_of_tools_come_by_batch_too(wire):
 
 
 @pytest.mark.parametrize(
-    ("end", "error", "free"),
-    [
-        ("canceled", RequestRejectedError, True),
-        ("gone", RequestRejectedError, False),
-        (400, RequestRejectedError, True),
-        (401, AuthenticationError, True),
-    ],
+    ("end", "error"), [("canceled", RequestRejectedError), (400, RequestRejectedError), (401, AuthenticationError)]
 )
-def test_a_batch_that_ends_without_an_answer_fails_its_call(wire, end, error, free):
-    """Cancelled, lost or refused: the row is failed with what it may have cost, and the next asking hands in anew."""
+def test_a_batch_that_ends_without_an_answer_fails_its_call(wire, end, error):
+    """Cancelled or refused: the row is failed and cost nothing, and the next asking hands in anew."""
 
     async def work(desk: Desk) -> None:
-        if isinstance(end, int):
-            desk.server.desk._ends = [desk.reply(status=end, message=f"no: {KEY.reveal()}")]
-        else:
-            desk.server.desk._ends = [end]
+        reply = desk.reply(status=end, message=f"no: {KEY.reveal()}") if isinstance(end, int) else end
+        desk.server.desk._ends = [reply]
         await desk.pending()
         with pytest.raises(error) as caught:
             await desk.ask()
         (row,) = desk.ledger.rows
-        assert (row.outcome, row.charged) == ("failed", 0 if free else row.reserved)
+        assert (row.outcome, row.charged) == ("failed", 0)
         assert KEY.reveal() not in str(caught.value) + row.error
         await desk.pending()
         assert [row.outcome for row in desk.ledger.rows] == ["failed", "submitted"]
         assert (await desk.ask()).text == "Done."
 
     at(wire, work)
+
+
+def test_a_batch_that_is_not_there_is_nobodys_end(wire):
+    """Another key or address, or a vendor that forgot: a person has to look, and the call stays handed in."""
+
+    async def work(desk: Desk) -> None:
+        await desk.pending()
+        with pytest.raises(BatchLostError, match="has no batch") as caught:
+            await desk.ask()
+        assert caught.value.parks_as == "needs_attention"
+        assert [row.outcome for row in desk.ledger.rows] == ["submitted"]
+        next(iter(desk.server.desk.batches.values())).end = desk.reply()
+        assert (await desk.ask()).text == "Done."
+
+    at(wire, work, "gone")
+
+
+def test_a_result_of_another_call_is_no_answer(wire):
+    """The custom_id is the request's hash; an answer under another is of no use, and charged as it may be."""
+
+    async def work(desk: Desk) -> None:
+        await desk.pending()
+        (batch,) = desk.server.desk.batches.values()
+        batch.name = "0" * 64
+        await desk.pending()
+        first, second = desk.ledger.rows
+        assert (first.outcome, first.charged == first.reserved, second.outcome) == ("failed", True, "submitted")
+        assert "another call" in first.error
+        assert (await desk.ask()).text == "Done."
+
+    at(wire, work)
+
+
+def test_a_call_that_never_comes_back_is_handed_in_three_times_at_most(wire):
+    """Over all resumes together: then a person has to look, and nothing more is paid."""
+
+    async def work(desk: Desk) -> None:
+        for _ in range(4):
+            with pytest.raises((BatchPendingError, BatchLostError)):
+                await desk.ask()
+        for _ in range(3):
+            with pytest.raises(BatchLostError, match="3 times"):
+                await desk.ask()
+        assert [row.outcome for row in desk.ledger.rows] == ["failed"] * 3
+        assert len(desk.server.desk.batches) == 3
+
+    module = fake_anthropic if wire == "anthropic" else fake_openai
+    at(wire, work, *[module.Reply(text="x", usage=MILLION[wire], stop_reason="because")] * 9)
 
 
 @pytest.mark.parametrize("end", ["expired", 529, 500])
@@ -207,9 +249,9 @@ def test_what_may_be_mended_is_handed_in_again_at_once(wire, end):
     at(wire, work)
 
 
-@pytest.mark.parametrize("status", [503, 429, 401, 404, 200])
+@pytest.mark.parametrize("status", [503, 429, 401, 403, 402, 200, 400, 302, 413])
 def test_a_poll_that_fails_leaves_the_call_as_it_was(wire, status):
-    """Only what the desk itself says ends a call; what stood between us and the desk is an error of the asking."""
+    """Only what the desk itself says ends a call; what a gateway says is asked past, and never fails the phase."""
 
     async def work(desk: Desk) -> None:
         await desk.pending()
@@ -217,12 +259,45 @@ def test_a_poll_that_fails_leaves_the_call_as_it_was(wire, status):
         desk.server.play([bad, bad])
         with pytest.raises(ProviderError) as caught:
             await desk.ask()
-        assert not isinstance(caught.value, BatchPendingError)
-        lost = status == 404
-        assert [row.outcome for row in desk.ledger.rows] == ["failed" if lost else "submitted"]
+        assert caught.value.parks_as is not None
+        assert isinstance(caught.value, BatchPendingError) == (status in (400, 302, 413))
+        assert [row.outcome for row in desk.ledger.rows] == ["submitted"]
         desk.server.play([])
-        if not lost:
-            assert (await desk.ask()).text == "Done."
+        assert (await desk.ask()).text == "Done."
+
+    at(wire, work)
+
+
+def test_what_a_desk_says_is_kept_out_of_words_and_ledger(wire):
+    """A state, a kind of end or a handle that holds the key: told in our own words, and no such handle is kept."""
+
+    async def work(desk: Desk) -> None:
+        odd = KEY.reveal()
+        desk.server.play([desk.reply(body=json.dumps({"id": f"{odd} x"}).encode())] * 4)
+        with pytest.raises(ProviderError) as no_handle:
+            await desk.ask()
+        desk.server.play([])
+        await desk.pending(key="other")
+        states = {"processing_status": odd, "status": odd}
+        desk.server.play([desk.reply(body=json.dumps(states).encode())] * 2)
+        with pytest.raises((ProviderError, BatchPendingError)) as odd_state:
+            await desk.ask(key="other")
+        told = f"{no_handle.value} {odd_state.value} {desk.ledger.rows} {desk.log}"
+        assert odd not in told
+
+    at(wire, work)
+
+
+def test_each_handing_in_is_a_line_of_the_log(wire):
+    """With the row that it is in the ledger: one that was handed in, and one that was refused."""
+
+    async def work(desk: Desk) -> None:
+        desk.server.play([desk.reply(status=529)])
+        await desk.pending()
+        assert [(line["outcome"], line["row"]) for line in desk.log] == [("failed", 1), ("submitted", 2)]
+        assert desk.ledger.rows[1].handle in desk.log[1]["reason"]
+        await desk.ask()
+        assert [(line["outcome"], line["row"]) for line in desk.log[2:]] == [("done", 2)]
 
     at(wire, work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
 from collections import Counter
@@ -348,3 +349,20 @@ def test_a_data_folder_that_vanishes_ends_the_drive_with_an_error(tmp_path: Path
         assert session.state.status != "completed"
 
     against(tmp_path, work)
+
+
+def test_a_limit_in_the_settings_holds_for_the_runs_calls(tmp_path):
+    """With two calls a minute on the key, the third and fourth of a run wait for the next minute, by the clock."""
+
+    async def go():
+        clock = ManualClock(auto=True)
+        async with (
+            FakeAnthropic(default=worked_reply) as server,
+            opened(tmp_path, server, requests_per_minute=2, parts={"clock": clock}) as orchestrator,
+        ):
+            began = clock.now()
+            state = await orchestrator.run(request(workflow=SHORT))
+            assert (state.status, len(server.requests)) == ("completed", 4)
+            assert clock.now() - began >= 60
+
+    asyncio.run(go())

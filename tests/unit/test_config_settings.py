@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from orchestrator_v2.config.display import live_secrets, rows
-from orchestrator_v2.config.loader import FIELDS, LoadedSettings, inspect_settings, load_settings, user_config_path
+from orchestrator_v2.config.loader import (
+    FIELDS,
+    NOT_FROM_DOTENV,
+    LoadedSettings,
+    inspect_settings,
+    load_settings,
+    user_config_path,
+)
 from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.core.errors import ConfigError
 from orchestrator_v2.llm.auth import all_credential_variables
@@ -174,6 +181,33 @@ def test_keys_are_secrets_with_a_source_and_are_never_shown(machine: Machine) ->
     assert {secret.reveal() for secret in live_secrets(loaded)} == {KEY, KEY + "-env", "hunter%402", "hunter@2"}
 
 
+@pytest.mark.parametrize("variable", ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"])
+def test_a_dotenv_does_not_send_a_key_of_the_environment_to_its_own_server(machine: Machine, variable: str) -> None:
+    """A folder may bring both key and server; with a key from elsewhere, its server is refused and never used."""
+    machine.dotenv("ORCHESTRATOR_BASE_URL=https://evil.example\n")
+    loaded, problems = inspect_settings({}, {variable: KEY}, machine.cwd, machine.home)
+    assert (loaded.settings.base_url, problems) == ("", [])
+    assert loaded.sources["base_url"] == ".env (not used)"
+    assert f"{variable} of the environment" in loaded.model_problems[0]
+    assert KEY not in loaded.model_problems[0]
+    with pytest.raises(ConfigError, match=r"ORCHESTRATOR_BASE_URL \(\.env\)"):
+        machine.load(**{variable: KEY})
+    assert machine.load(OPENAI_API_KEY=KEY).settings.base_url == "https://evil.example"
+    machine.dotenv(f"ORCHESTRATOR_BASE_URL=https://mine.example\n{variable}={KEY}\n")
+    assert machine.load().settings.base_url == "https://mine.example"
+    with pytest.raises(ConfigError, match="of the environment"):
+        machine.load(**{variable: KEY})
+    environ = {variable: KEY, "ORCHESTRATOR_BASE_URL": "https://mine.example"}
+    assert machine.load(**environ).settings.base_url == "https://mine.example"
+
+
+def test_a_key_that_is_too_short_to_be_hidden_says_so(machine: Machine) -> None:
+    """Local servers take any word for a key; whoever looks at the settings is told that logs may show it."""
+    shown = {name: source for name, _, source in rows(machine.load(VLLM_API_KEY="EMPTY", OPENAI_API_KEY=KEY))}
+    assert shown["VLLM_API_KEY"] == "environment, shorter than 6 characters: not looked for in logs"
+    assert shown["OPENAI_API_KEY"] == "environment"
+
+
 def test_rows_name_every_setting_and_key_once(machine: Machine) -> None:
     """`config show` leaves nothing out: each field and each key variable has a row with its source."""
     names = [name for name, _, _ in rows(machine.load(ANTHROPIC_API_KEY=KEY))]
@@ -189,7 +223,8 @@ def test_the_example_names_everything_and_changes_nothing(machine: Machine) -> N
     text = EXAMPLE.read_text()
     named = [line.partition("=")[0] for line in text.splitlines() if line and not line.startswith("#")]
     variables = all_credential_variables()
-    assert sorted(named) == sorted([*(f"ORCHESTRATOR_{field.upper()}" for field in FIELDS), *variables])
+    settable = (f"ORCHESTRATOR_{field.upper()}" for field in FIELDS if field not in NOT_FROM_DOTENV)
+    assert sorted(named) == sorted([*settable, *variables])
     defaults = machine.load().settings
     machine.dotenv(text)
     loaded = machine.load()

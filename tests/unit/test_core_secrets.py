@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import pickle
 import traceback
+from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
@@ -114,6 +116,50 @@ def test_a_live_key_is_redacted_whatever_it_looks_like(before: str, key: str, af
         return
     assert secret.reveal() not in redact(f"{before}{secret.reveal()}{after}", [secret]).replace(REDACTED, "")
     assert REDACTED in redact(f"{before}{secret.reveal()}{after}", [secret])
+
+
+def lowered(quoted: str) -> str:
+    """The same percent-encoding in small letters, as some servers write it."""
+    return "%".join(part[:2].lower() + part[2:] if number else part for number, part in enumerate(quoted.split("%")))
+
+
+WRITTEN = {
+    "base64": lambda key: base64.b64encode(key.encode()).decode(),
+    "urlsafe base64": lambda key: base64.urlsafe_b64encode(key.encode()).decode(),
+    "base64 without padding": lambda key: base64.b64encode(key.encode()).decode().rstrip("="),
+    "base64 of the header": lambda key: base64.b64encode(f"Bearer {key}".encode()).decode(),
+    "percent-encoded": lambda key: quote(key, safe=""),
+    "percent-encoded, small": lambda key: lowered(quote(key, safe="")),
+    "in a path": quote,
+    "in a form": quote_plus,
+    "in JSON": lambda key: json.dumps({"key": key}),
+    "in JSON as UTF-8": lambda key: json.dumps({"key": key}, ensure_ascii=False),
+    "in JSON of others": lambda key: json.dumps(key).replace("/", "\\/"),
+    "in a repr": lambda key: repr({"key": key}),
+    "in a repr of bytes": lambda key: repr(key.encode()),
+}
+ODD = ["pla/nted+key==0123", "plän\"ted'\\key\t0123", "planted-plain-0123456789", "???>>>~~~planted"]
+
+
+@pytest.mark.parametrize("way", WRITTEN)
+@pytest.mark.parametrize("key", ODD)
+def test_a_live_key_is_found_however_it_is_written(key: str, way: str) -> None:
+    """Encoded or escaped, as servers and exceptions echo it, it is gone all the same, and a second time too."""
+    secret, form = Secret(key), WRITTEN[way](key)
+    for _ in range(2):
+        said = redact(f"before {form} after", [secret])
+        assert REDACTED in said
+        assert said.startswith("before ")
+        assert said.endswith(" after")
+        left = said.replace(REDACTED, "").removeprefix("before ").removesuffix(" after")
+        assert len(left) < len(form) - len(key) + 6, left
+
+
+@pytest.mark.parametrize("short", ["a", "EMPTY", "none"])
+def test_a_short_key_leaves_texts_alone(short: str) -> None:
+    """A word that some local server takes for a key does not blot out every such word."""
+    text = "There is an EMPTY and a none in a banana."
+    assert redact(text, [Secret(short)]) == text
 
 
 @pytest.mark.parametrize(

@@ -47,3 +47,10 @@ def test_amounts_are_shown_as_a_person_reads_them() -> None:
     assert usd(0) == "$0.00"
     assert usd(nano_usd("0.0123")) == "$0.0123"
     assert usd(nano_usd(12.345)) == "$12.35"
+    assert [usd(cost) for cost in (1, 1234, 49_999)] == ["$0.000000001", "$0.0000012", "$0.000050"]
+
+
+@given(st.integers(1, NANO - 1))
+def test_no_cost_is_shown_as_nothing(cost: int) -> None:
+    """The smallest sum has a digit that counts, and what is shown is within a twentieth of it."""
+    assert abs(float(usd(cost)[1:]) * NANO - cost) <= max(cost / 20, 1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 
+import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -172,6 +173,24 @@ def test_a_key_is_not_sent_to_an_unsafe_base_url(url):
     with pytest.raises(ConfigError) as caught:
         check_base_url(url)
     assert "secret-pass" not in str(caught.value)
+
+
+def test_an_international_host_is_looked_up_and_compared_in_one_form():
+    """The key is bound to the name that the request goes to; what has no such form is refused in words."""
+    url = check_base_url("https://EXämple.invalid:8443/v1/")
+    assert url == "https://xn--exmple-cua.invalid:8443/v1"
+    assert origin_of(url) == origin_of(str(httpx2.URL(url)))
+    for bad in ("https://\u24db.example", "https://a b.example", "https://\u00e4..example", "https://a%2fb.example"):
+        with pytest.raises(ConfigError, match="cannot be looked up"):
+            check_base_url(bad)
+
+
+@pytest.mark.parametrize("url", ["http://::1:1", "http://::1", "https://fe80::1/v1"])
+def test_an_address_without_its_brackets_is_told_how_it_is_written(url):
+    """The usual slip with IPv6 has words of its own."""
+    with pytest.raises(ConfigError, match="stands in brackets") as caught:
+        check_base_url(url)
+    assert "http://[::1]" in caught.value.do
 
 
 def test_safe_base_urls_pass_and_name_their_origin():

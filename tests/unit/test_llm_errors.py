@@ -65,6 +65,24 @@ def test_a_status_and_its_body_are_one_error(status, body, expected):
     assert error.status == status
 
 
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (404, "Check the model's name and the base_url."),
+        (400, "Change what it names, then resume."),
+        (422, "Change what it names, then resume."),
+        (413, "Shorten the prompt."),
+        (307, "Check the base_url: no redirect is followed, as the key is for one server."),
+    ],
+)
+def test_what_to_do_fits_the_status_and_follows_a_full_stop(status, advice):
+    """Name and address are blamed where they can be at fault; a reason ends as a sentence, also where it is cut."""
+    assert str(from_status(status, {"error": {"message": "no such thing"}})).endswith(f"no such thing. {advice}")
+    assert from_status(status, {"error": {"message": "Really?"}}).why.endswith("Really?")
+    assert from_status(status, None).why == f"HTTP {status}."
+    assert len(from_status(status, "x" * 2000).why) == REASON_CAP
+
+
 def test_retry_after_is_read_as_seconds_milliseconds_and_date():
     """The three forms of the header give seconds from now; anything else gives None."""
     now = 1_800_000_000.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from random import Random
 
@@ -60,7 +61,7 @@ def models(tmp_path: Path) -> Path:
 
 
 def factory_of(path: Path) -> LLMFactory:
-    catalog, problems = with_own_rows(path)
+    catalog, problems = with_own_rows(path, now=NOW)
     assert problems == []
     return LLMFactory(clock=ManualClock(NOW, auto=True), random=Random(0), catalog=catalog)
 
@@ -164,7 +165,7 @@ def load(root: Path, **environ: str):
 
 
 def test_the_file_is_found_beside_the_settings_or_where_they_say(tmp_path, models):
-    """By default models.toml beside config.toml; else what ORCHESTRATOR_MODELS_FILE names, from .env too."""
+    """By default models.toml beside config.toml, named as such; else what ORCHESTRATOR_MODELS_FILE names."""
     assert load(tmp_path).settings.models_file is None
     assert load(tmp_path).catalog == load_catalog()
     beside = user_config_path({}, tmp_path / "home").with_name("models.toml")
@@ -175,9 +176,10 @@ def test_the_file_is_found_beside_the_settings_or_where_they_say(tmp_path, model
     assert "acme" in loaded.catalog
     assert loaded.keys["ACME_API_KEY"].reveal() == "acme-key-0000"
     assert ("ACME_API_KEY", "…0000", "environment") in rows(loaded)
+    assert ("models_file", str(beside), "beside the config file") in rows(loaded)
     beside.unlink()
-    (tmp_path / ".env").write_text("ORCHESTRATOR_MODELS_FILE=models.toml\nACME_API_KEY=acme-key-1111\n")
-    named = load(tmp_path)
+    (tmp_path / ".env").write_text("ACME_API_KEY=acme-key-1111\n")
+    named = load(tmp_path, ORCHESTRATOR_MODELS_FILE="models.toml")
     assert named.settings.models_file == models
     assert (named.sources["ACME_API_KEY"], named.keys["ACME_API_KEY"].last_four) == (".env", "1111")
 
@@ -194,8 +196,46 @@ WRONG = [
     ("[anthropic.models.x]\nwidow = 1", "anthropic.models.x.widow: there is no such field, the nearest is window"),
     ("[anthropic.models.x]\nwindow = '1'", "anthropic.models.x.window: expected `int"),
     ("[anthropic.models.x]\nwindow = 0", "anthropic.models.x.window: expected `int` >= 1"),
-    ("[anthropic.models.x]\nretires = '1.1.27'", "anthropic.models.x.retires: expected `str` matching"),
-    ("[anthropic.models.x]\nretires = 2027-01-01", "anthropic.models.x.retires: expected `str"),
+    ("[anthropic.models.x]\nretires = '1.1.27'", "anthropic.models.x.retires: this is no date such as 2027-06-30"),
+    ("[anthropic.models.x]\nretires = '2027-02-30'", "anthropic.models.x.retires: this is no date"),
+    ("[anthropic.models.x]\nretires = 2027-01-01T00:00:00", "anthropic.models.x.retires: this is no date"),
+    ("[anthropic.models.x]\nretires = 2027-01-01", "anthropic.models.x.successor: say which model is used instead"),
+    (
+        "[anthropic.models.x]\nretires = 2027-01-01\nsuccessor = 'claude-sonet-5-5'",
+        "anthropic.models.x.successor: there is no model 'claude-sonet-5-5', the nearest is claude-sonnet-5-5",
+    ),
+    ("[openai]\ndefault = 'gpt-4'", "openai.default: the model 'gpt-4' is retired since 2026-10-23"),
+    (
+        "[openai.models.'gpt-6.1-terra']\nretires = 2026-11-01\nsuccessor = 'gpt-6-luna'",
+        "openai.default: the model 'gpt-6.1-terra' is retired since 2026-11-01",
+    ),
+    ("[anthropic.models.x]\nwindow = 100_000_001", "anthropic.models.x.window: at most 100,000,000"),
+    (
+        "[anthropic.models.x]\nwindow = 10\nmax_output = 11",
+        "anthropic.models.x.max_output: 11 is more than the window of 10",
+    ),
+    ("[anthropic.models.x]\nmax_output = 100_000_001", "anthropic.models.x.max_output: 100,000,001 is more than"),
+    ("[anthropic.models.'']\nwindow = 1", "anthropic.models: name 1 is empty"),
+    ("[anthropic.models.' ']\nwindow = 1", "anthropic.models: name 1 is empty"),
+    ('[anthropic.models."a\\u001b[31m"]\nwindow = 1', "anthropic.models: name 1 is empty, too long, or holds"),
+    ('[anthropic.models."a\\u202eb"]\nwindow = 1', "anthropic.models: name 1 is empty, too long, or holds"),
+    ("[openai.models.x]\nnative_search = 'web'", "openai.models.x.native_search: only on the wires of anthropic and"),
+    ("[anthropic.aliases]\na = 'b'\nb = 'c'", "anthropic.aliases.b: there is no model 'c'"),
+    ("[anthropic.aliases]\na = 'b'\nb = 'a'", "anthropic.aliases.a: this alias leads back to itself"),
+    ("[groq.aliases]\na = 'a'", "groq.aliases.a: this alias leads back to itself"),
+    ("[openai.dialect]\nstructured = 'xml'", "openai.dialect.structured: one of json_schema, json_object, words"),
+    ("[openai.dialect]\nmax_tokens = 'a b'", "openai.dialect.max_tokens: the name of a field of the request"),
+    ("[openai.dialect]\nmax_tokens = 'stream'", "openai.dialect.max_tokens: the name of a field of the request"),
+    (
+        '[openai.dialect]\nkey_header = "a\\r\\nb"',
+        "openai.dialect.key_header: the name of a header that can carry a key",
+    ),
+    ("[openai.dialect]\nkey_header = 'Host'", "openai.dialect.key_header: the name of a header that can carry a key"),
+    ("[openai.dialect.extra]\nmodel = 'x'", "openai.dialect.extra.model: the request sets this itself"),
+    ("[openai.dialect.extra]\nmessages = []", "openai.dialect.extra.messages: the request sets this itself"),
+    ("[openai.dialect.extra]\nstream = false", "openai.dialect.extra.stream: the request sets this itself"),
+    ("[openai.dialect.extra]\nmax_tokens = 9", "openai.dialect.extra.max_tokens: the request sets this itself"),
+    ("[openai.dialect.extra]\nn = 100", "openai.dialect.extra.n: the request sets this itself"),
     ("[anthropic.models.x.price]\ninput = 1", "anthropic.models.x.price: object missing required field `output`"),
     ("[anthropic.models.x.price]\ninput = -1\noutput = 1", "anthropic.models.x.price.input: expected `float` >= 0"),
     ("[anthropic.models.x.price]\ninput = nan\noutput = 1", "anthropic.models.x.price.input: "),
@@ -212,8 +252,11 @@ WRONG = [
     ("[anthropic]\nbase_url = 'http://example.com'", "A key would travel in the open"),
     ("anthropic = 1", "anthropic: this is no table"),
     ("[acme]\nbase_url = 'https://a.example'", "acme.keys: name the environment variable"),
-    ("[acme]\nbase_url = 'https://a.example'\nkeys = ['acme key']", "acme.keys: 'acme key' is no name"),
-    ("[acme]\nbase_url = 'https://a.example'\nkeys = ['ORCHESTRATOR_MODE']", "acme.keys: 'ORCHESTRATOR_MODE'"),
+    ("[acme]\nbase_url = 'https://a.example'\nkeys = ['acme key']", "acme.keys: entry 1 is no name of a variable"),
+    (
+        "[acme]\nbase_url = 'https://a.example'\nkeys = ['ORCHESTRATOR_MODE']",
+        "acme.keys: entry 1 is no name of a variable",
+    ),
     (
         "[acme]\nbase_url = 'https://a.example'\nkeyless = true\n[acme.dialect]\nsede = ''",
         "acme.dialect.sede: there is",
@@ -227,7 +270,7 @@ def test_every_mistake_is_named_with_its_place(tmp_path, text, words):
     """File, path and what is wrong, with the nearest name; the provider stays as it was."""
     path = tmp_path / "models.toml"
     path.write_text(text)
-    catalog, problems = with_own_rows(path)
+    catalog, problems = with_own_rows(path, now=NOW)
     assert len(problems) == 1, problems
     assert problems[0].startswith(f"{path}: ")
     assert words in problems[0]
@@ -241,8 +284,131 @@ def test_all_mistakes_of_a_file_are_told_at_once_and_nothing_is_started(tmp_path
     with pytest.raises(ConfigError, match=r"(?s)2 problems.*widow.*acme"):
         load(tmp_path, **environ)
     loaded, problems = inspect_settings({}, environ, tmp_path, tmp_path / "home")
-    assert len(problems) == 2
+    assert (problems, len(loaded.model_problems)) == ([], 2)
     assert loaded.catalog["openai"].free
+
+
+STRAYS = [
+    *(
+        "ANTHROPIC_API_KEY",
+        "CLAUDE_CODE_OAUTH_TOKEN",
+        "OPENAI_API_KEY",
+        "OPENAI_ADMIN_KEY",
+        "HF_TOKEN",
+        "TAVILY_API_KEY",
+    ),
+    *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "GITLAB_TOKEN", "NPM_TOKEN", "SSH_KEY"),
+    *("PYPI_TOKEN", "DATABASE_KEY", "PGPASS_KEY", "ORCHESTRATOR_API_KEY", "HOME", "PATH", "ACME_SECRET", "SECRET_KEY"),
+    *("STRIPE_API_KEY", "ACME_API_KEY\n", "acme_api_key", "_KEY"),
+]
+
+
+@pytest.mark.parametrize("variable", STRAYS)
+def test_a_new_vendor_is_sent_no_key_but_its_own(tmp_path, variable):
+    """Nothing that belongs to another provider, to code, clouds or databases may be named, and no name is repeated."""
+    path = tmp_path / "models.toml"
+    path.write_text(
+        f"[acme]\nbase_url = 'https://evil.example'\nkeys = ['ACME_API_KEY', {variable!r}]\n".replace("'", '"')
+    )
+    catalog, problems = with_own_rows(path, now=NOW)
+    assert catalog == load_catalog()
+    assert "acme.keys: entry 2 is " in problems[0]
+    assert variable not in problems[0].partition("capital letters")[0].partition(": ")[2]
+
+
+def test_a_pasted_key_is_not_repeated(tmp_path):
+    """Where the name of a variable should be, the key itself may stand; no word of the problem holds it."""
+    path = tmp_path / "models.toml"
+    path.write_text("[acme]\nbase_url = 'https://a.example'\nkeys = ['planted-canary-00']\n")
+    assert "planted-canary" not in str(with_own_rows(path, now=NOW)[1])
+
+
+def test_a_packaged_provider_that_is_moved_loses_its_keys(tmp_path):
+    """Another origin has them only where the same table names them; another path of the same origin keeps them."""
+    path = tmp_path / "models.toml"
+
+    def row_of(text, name="anthropic"):
+        path.write_text(text)
+        catalog, problems = with_own_rows(path, now=NOW)
+        return catalog[name], problems
+
+    packaged = load_catalog()["anthropic"]
+    moved, problems = row_of("[anthropic]\nbase_url = 'https://evil.example'\n")
+    assert (moved, len(problems)) == (packaged, 1)
+    assert "anthropic.keys: with another base_url, name the environment variable of its key" in problems[0]
+    named, problems = row_of("[anthropic]\nbase_url = 'https://proxy.example'\nkeys = ['ANTHROPIC_API_KEY']\n")
+    assert (named.keys, named.oauth_keys, problems) == (("ANTHROPIC_API_KEY",), (), [])
+    bare, problems = row_of("[anthropic]\nbase_url = 'https://proxy.example'\nkeyless = true\n")
+    assert (bare.keys, bare.oauth_keys, problems) == ((), (), [])
+    same, problems = row_of("[anthropic]\nbase_url = 'https://api.anthropic.com/beta'\n")
+    assert (same.keys, same.oauth_keys, problems) == (packaged.keys, packaged.oauth_keys, [])
+    local, problems = row_of("[vllm]\nbase_url = 'https://gpu.example/v1'\n", "vllm")
+    assert (local.keys, problems) == ((), [])
+    azure, problems = row_of("[azure]\nbase_url = 'https://res.openai.azure.com/openai/v1'\n", "azure")
+    assert (azure.keys, problems) == (load_catalog()["azure"].keys, [])
+    _, problems = row_of("[anthropic]\nkeys = ['OPENAI_API_KEY']\n")
+    assert "entry 1 is a variable of openai" in problems[0]
+
+
+def test_the_dotenv_of_a_folder_names_no_models_file(tmp_path, models):
+    """A cloned repository cannot say to which servers keys go: the file is not read, and the problem says where to."""
+    (tmp_path / ".env").write_text("orchestrator_models_file=models.toml\n")
+    loaded, problems = inspect_settings({}, {"ACME_API_KEY": "acme-key-0000"}, tmp_path, tmp_path / "home")
+    assert (loaded.settings.models_file, loaded.catalog, loaded.keys) == (None, load_catalog(), {})
+    assert problems == []
+    assert "not taken from there" in loaded.model_problems[0]
+    assert "config.toml" in loaded.model_problems[0]
+    with pytest.raises(ConfigError, match=r"ORCHESTRATOR_MODELS_FILE \(\.env\)"):
+        load(tmp_path)
+    environ = {"ORCHESTRATOR_MODELS_FILE": str(models)}
+    loaded, _ = inspect_settings({}, environ, tmp_path, tmp_path / "home")
+    assert loaded.settings.models_file == models
+
+
+def test_a_date_of_toml_is_taken_and_an_alias_of_an_alias_leads_on(tmp_path):
+    """A day needs no quotes; an alias, and the default, may name another alias."""
+    path = tmp_path / "models.toml"
+    path.write_text(
+        "[anthropic]\ndefault = 'mine'\n[anthropic.aliases]\nmine = 'house'\nhouse = 'claude-haiku-5-5'\n"
+        "[anthropic.models.x]\nretires = 2027-01-01\nsuccessor = 'claude-haiku-5-5'\n"
+    )
+    factory = factory_of(path)
+    assert {factory.resolve(LLMConfig("anthropic", name)).name for name in ("", "mine", "house")} == {
+        "claude-haiku-5-5"
+    }
+    assert factory.catalog["anthropic"].models["x"].retires == "2027-01-01"
+
+
+def test_a_model_that_its_user_retired_is_refused_though_any_name_passes(tmp_path):
+    """A server that takes any name still refuses what the file says is over."""
+    path = tmp_path / "models.toml"
+    path.write_text("[groq.models.old]\nretires = 2026-01-01\nsuccessor = 'openai/gpt-oss-120b'\n")
+    with pytest.raises(ConfigError, match="Use 'openai/gpt-oss-120b'"):
+        factory_of(path).resolve(LLMConfig("groq", "old"))
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    """Some editors write one before the text."""
+    path = tmp_path / "models.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert with_own_rows(path, now=NOW)[1] == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link", "pipe", "device", "too large"])
+def test_what_is_no_file_in_its_place_is_said(tmp_path, kind):
+    """Beside the settings, too: it is neither passed over nor waited for."""
+    beside = user_config_path({}, tmp_path / "home").with_name("models.toml")
+    beside.parent.mkdir(parents=True)
+    made = {
+        "folder": beside.mkdir,
+        "dangling link": lambda: beside.symlink_to("nowhere.toml"),
+        "pipe": lambda: os.mkfifo(beside),
+        "device": lambda: beside.symlink_to("/dev/zero"),
+        "too large": lambda: beside.write_bytes(b"#" * ((1 << 20) + 1)),
+    }
+    made[kind]()
+    with pytest.raises(ConfigError, match=r"models\.toml cannot be read: "):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("content", [None, b"[anthropic", b"\xff\xfe", b"a = " + b"[" * 5000])

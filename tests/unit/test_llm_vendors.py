@@ -126,7 +126,7 @@ async def main():
     factory = LLMFactory(clock=SystemClock(), random=Random(0))
     client = factory.create_client(LLMConfig("acme", "", key.secret))
     answer = await client.invoke("Hi")
-    print(json.dumps([answer.text, client.model, str(answer.provenance), "acme" in factory._names()]))
+    print(json.dumps([answer.text, client.model, str(answer.provenance), "acme" in factory.names()]))
     await factory.aclose()
 
 asyncio.run(main())
@@ -201,7 +201,7 @@ def test_openais_lifecycle_is_whole():
     assert resolve_model("zhipu", "glm", now=NOW).name == "glm-5.3"
     with pytest.raises(UnknownNameError, match=r"gpt-6\.1-terra"):
         resolve_model("openai", "gpt-6.1-tera", now=NOW)
-    with pytest.raises(UnknownNameError, match="Name a model"):
+    with pytest.raises(ConfigError, match="No model of ollama is named"):
         resolve_model("ollama", "", now=NOW)
 
 

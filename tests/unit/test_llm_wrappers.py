@@ -190,7 +190,8 @@ def test_an_oversize_prompt_is_refused_before_sending():
     with pytest.raises(PromptTooLargeError) as caught:
         asyncio.run(chain.invoke([Message("user", "word " * 800_000)], OPTIONS, key="a/1"))
     assert caught.value.over_by > 100_000
-    assert str(caught.value.over_by) in str(caught.value)
+    assert f"{caught.value.over_by:,} more than" in str(caught.value)
+    assert caught.value.exit_code == 3
     assert scripted.calls == []
     assert ledger.rows == []
 

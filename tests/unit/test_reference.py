@@ -71,7 +71,7 @@ def test_the_worked_example_of_a_vendor_is_spoken_to(tmp_path: Path) -> None:
         async with FakeOpenAI(default='{"name": "Acme"}') as server:
             path = tmp_path / "models.toml"
             path.write_text(blocks(ADDING, "toml")[0].replace("https://llm.acme.example/v1", server.base_url))
-            catalog, problems = with_own_rows(path)
+            catalog, problems = with_own_rows(path, now=1_795_219_200.0)
             assert problems == []
             factory = LLMFactory(clock=ManualClock(auto=True), random=Random(0), catalog=catalog)
             client = factory.create_client(LLMConfig("acme", "", Secret("acme-key-0000")))
@@ -93,7 +93,7 @@ def test_the_examples_of_own_prices_are_good(tmp_path: Path) -> None:
     """The overrides of the how-to load as they stand."""
     path = tmp_path / "models.toml"
     path.write_text(blocks(USING, "toml")[0])
-    catalog, problems = with_own_rows(path)
+    catalog, problems = with_own_rows(path, now=1_795_219_200.0)
     assert problems == []
     assert catalog["anthropic"].models["claude-sonnet-5-5"].price.search == 10_000_000
     assert catalog["anthropic"].models["claude-sonnet-6"].native_search

@@ -140,7 +140,9 @@ async def orchestrator_over(journal: Journal, runner: Runner, clock: Clock, *, w
         return []
 
     engine = WorkflowEngine(journal, runner, clock, CountingIds(), worker=worker)
+
     parts = Parts(
+        abandon=nothing,  # type: ignore[arg-type]
         engine=engine,
         journal=journal,
         driver=EmbeddedDriver(journal, clock),

@@ -15,11 +15,12 @@ import msgspec
 from orchestrator_v2.core.errors import BadGatewayError, ProviderError, ProviderUnavailableError, RequestRejectedError
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS
-from orchestrator_v2.llm.errors import STATUS_OF_TYPE, from_status, lost, make_error
+from orchestrator_v2.llm.errors import STATUS_OF_TYPE, from_status, make_error
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.providers.anthropic_headers import build_headers
 from orchestrator_v2.llm.providers.anthropic_request import build_request
 from orchestrator_v2.llm.providers.anthropic_stream import StreamReader
+from orchestrator_v2.llm.providers.batch_results import batch_there, checked_handle, result_line, unreadable
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 from orchestrator_v2.llm.wire import Wire, said_by
 
@@ -40,6 +41,7 @@ class _Result(msgspec.Struct):
 
 class _Line(msgspec.Struct):
     result: _Result
+    custom_id: str = ""
 
 
 class AnthropicBatches:
@@ -54,37 +56,38 @@ class AnthropicBatches:
         params = {field: value for field, value in body.items() if field != "stream"}
         headers = build_headers(self._connection, self._credential, older="temperature" in params)
         made = await self._wire.fetch("POST", PATH, headers, {"requests": [{"custom_id": name, "params": params}]})
-        handle = made.get("id")
-        if not isinstance(handle, str) or not handle:
-            raise make_error(BadGatewayError, "The batch that was made has no id.", status=200)
-        return handle
+        return checked_handle(made)
 
-    async def collect(self, handle: str) -> Completion | ProviderError | None:
+    async def collect(self, handle: str, name: str) -> Completion | ProviderError | None:
         path = f"{PATH}/{quote(handle, safe='')}"
         headers = build_headers(self._connection, self._credential)
-        try:
+        async with batch_there(handle):
             state = (await self._wire.fetch("GET", path, headers)).get("processing_status")
-            if state in _AT_WORK:
-                return None
-            if state != "ended":
-                raise make_error(BadGatewayError, f"The batch is in an unknown state: '{state}'."[:200], status=200)
-            # Not by the address that the answer names: the key goes to the origin that it belongs to.
-            line = await self._wire.fetch("GET", f"{path}/results", headers)
-        except RequestRejectedError as error:
-            return lost(error)
-        return await self._read(line)
+        if state in _AT_WORK:
+            return None
+        if state != "ended":
+            raise make_error(BadGatewayError, "The batch is in a state that is not known.", status=200)
+        # Not by the address that the answer names: the key goes to the origin that it belongs to.
+        async with batch_there(handle):
+            line = await result_line(self._wire.fetch("GET", f"{path}/results", headers))
+        return line if isinstance(line, ProviderError) else await self._read(line, name)
 
-    async def _read(self, line: dict[str, Any]) -> Completion | ProviderError:
+    async def _read(self, line: dict[str, Any], name: str) -> Completion | ProviderError:
         try:
-            result = msgspec.convert(line, _Line).result
-        except msgspec.ValidationError as error:
-            raise make_error(BadGatewayError, f"The batch's result has another form: {error}.", status=200) from None
+            found = msgspec.convert(line, _Line)
+        except msgspec.ValidationError:
+            return unreadable("it has another form")
+        if found.custom_id != name:
+            return unreadable("it is that of another call")
+        result = found.result
         if result.type == "succeeded":
             return await self._answer(result.message or {})
         if result.type == "errored":
             return self._reported(result.error or {})
-        kind, why = _ENDS.get(result.type, (BadGatewayError, f"The call ended as '{result.type}'."[:200]))
-        return make_error(kind, why, unbilled=result.type in _ENDS)
+        if result.type not in _ENDS:
+            return unreadable("its call ended in a way that is not known")
+        kind, why = _ENDS[result.type]
+        return make_error(kind, why, unbilled=True)
 
     async def _answer(self, message: dict[str, Any]) -> Completion | ProviderError:
         reader = StreamReader(self._connection.probe, (self._credential,))

@@ -17,8 +17,9 @@ from orchestrator_v2.core.errors import BadGatewayError, ProviderError, Provider
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS
 from orchestrator_v2.llm.catalog import Dialect
-from orchestrator_v2.llm.errors import from_status, lost, make_error
+from orchestrator_v2.llm.errors import from_status, make_error
 from orchestrator_v2.llm.provider import Connection
+from orchestrator_v2.llm.providers.batch_results import batch_there, checked_handle, result_line, unreadable
 from orchestrator_v2.llm.providers.openai_request import build_request
 from orchestrator_v2.llm.providers.openai_stream import StreamReader
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
@@ -60,6 +61,7 @@ class _Response(msgspec.Struct):
 
 
 class _Line(msgspec.Struct):
+    custom_id: str = ""
     response: _Response | None = None
     error: _Fault | None = None
 
@@ -95,26 +97,26 @@ class OpenAIBatches:
             error.unbilled = True  # A file alone costs nothing.
             raise
         wanted = {
-            "input_file_id": _id(file),
+            "input_file_id": checked_handle(file),
             "endpoint": ENDPOINT,
             "completion_window": "24h",
             "output_expires_after": {"anchor": "created_at", "seconds": KEPT},
-            "metadata": {"call": name},
         }
-        return _id(await self._wire.fetch("POST", BATCHES, self._headers, wanted))
+        return checked_handle(await self._wire.fetch("POST", BATCHES, self._headers, wanted))
 
-    async def collect(self, handle: str) -> Completion | ProviderError | None:
-        try:
-            batch = _read(await self._wire.fetch("GET", f"{BATCHES}/{quote(handle, safe='')}", self._headers), _Batch)
-            if batch.status in _AT_WORK:
-                return None
-            file = batch.output_file_id or batch.error_file_id
-            if not file:
-                return self._unanswered(batch)
-            line = await self._wire.fetch("GET", f"{FILES}/{quote(file, safe='')}/content", self._headers)
-        except RequestRejectedError as error:
-            return lost(error)
-        return await self._result(_read(line, _Line))
+    async def collect(self, handle: str, name: str) -> Completion | ProviderError | None:
+        async with batch_there(handle):
+            found = await self._wire.fetch("GET", f"{BATCHES}/{quote(handle, safe='')}", self._headers)
+        batch = _read(found, _Batch)
+        if batch.status in _AT_WORK:
+            return None
+        file = batch.output_file_id or batch.error_file_id
+        if not file:
+            return self._unanswered(batch)
+        path = f"{FILES}/{quote(file, safe='')}/content"
+        async with batch_there(handle):
+            line = await result_line(self._wire.fetch("GET", path, self._headers))
+        return line if isinstance(line, ProviderError) else await self._result(line, name)
 
     def _unanswered(self, batch: _Batch) -> ProviderError:
         if batch.status in _ENDS:
@@ -124,9 +126,15 @@ class OpenAIBatches:
             faults = (batch.errors.data if batch.errors else None) or [_Fault(message="no reason was given")]
             body = {"error": msgspec.to_builtins(faults[0])}
             return from_status(400, body, secrets=self._secrets)
-        return make_error(BadGatewayError, f"The batch ended as '{batch.status}' and left no file."[:200], status=200)
+        return unreadable("it left no file")
 
-    async def _result(self, line: _Line) -> Completion | ProviderError:
+    async def _result(self, found: dict[str, Any], name: str) -> Completion | ProviderError:
+        try:
+            line = msgspec.convert(found, _Line)
+        except msgspec.ValidationError:
+            return unreadable("it has another form")
+        if line.custom_id != name:
+            return unreadable("it is that of another call")
         response = line.response
         if response is None:
             kind, why = _ENDS["expired"] if line.error and line.error.code == "batch_expired" else _ENDS["cancelled"]
@@ -165,15 +173,8 @@ def _form(content: bytes) -> tuple[str, bytes]:
     return f"multipart/form-data; boundary={boundary}", head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
 
 
-def _id(made: Mapping[str, Any]) -> str:
-    name = made.get("id")
-    if not isinstance(name, str) or not name:
-        raise make_error(BadGatewayError, "What was made has no id.", status=200)
-    return name
-
-
 def _read(value: Any, kind: type[Any]) -> Any:
     try:
         return msgspec.convert(value, kind)
-    except msgspec.ValidationError as exc:
-        raise make_error(BadGatewayError, f"The answer has another form than asked for: {exc}.", status=200) from None
+    except msgspec.ValidationError:
+        raise make_error(BadGatewayError, "The answer has another form than asked for.", status=200) from None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from orchestrator_v2.core.clock import Clock
-from orchestrator_v2.core.errors import OrchestratorError, ProviderError
+from orchestrator_v2.core.errors import BatchPendingError, OrchestratorError, ProviderError
 from orchestrator_v2.core.secrets import Secret, redact
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.call_log import ledger_row
@@ -96,7 +96,7 @@ class LoggedClient(Wrapper):
     def _failure(self, error: BaseException, messages: Sequence[Message], options: InvokeOptions) -> dict[str, Any]:
         """`cost_nano_usd` is what the ledger charges: 0, or all that was reserved where it may have been billed."""
         return {
-            "outcome": "failed",
+            "outcome": "submitted" if isinstance(error, BatchPendingError) else "failed",
             "error": error.code if isinstance(error, OrchestratorError) else type(error).__name__,
             "status": error.status if isinstance(error, ProviderError) else None,
             "reason": self._shown(str(error)),

@@ -14,7 +14,7 @@ import msgspec
 from orchestrator_v2.core.errors import CallConflictError, ProviderError, RequestRejectedError
 from orchestrator_v2.core.secrets import REDACTED, Secret, redact
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
-from orchestrator_v2.llm.call_log import ledger_row
+from orchestrator_v2.llm.call_log import of_row
 from orchestrator_v2.llm.errors import make_error, unsettled_charge
 from orchestrator_v2.llm.ledger import CallIntent, CallLedger
 from orchestrator_v2.llm.meter import Meter
@@ -80,15 +80,13 @@ class RecordedClient(Wrapper):
         await self._meter.check_window(messages, options, self.inner)
         reserved = self._meter.reserve(messages, options)
         call_id = await self._ledger.begin(CallIntent(call.key, call.hashed, self.provider, self.model, reserved))
-        row = ledger_row.set(call_id)
         try:
-            completion = await self.inner.invoke(messages, options, key=call.key, sink=sink)
+            with of_row(call_id):
+                completion = await self.inner.invoke(messages, options, key=call.key, sink=sink)
         except BaseException as error:
             # Cancelled or failed, the reservation must not stay open: the money may be gone all the same.
             await self._ledger.fail(call_id, self._reason(error), unsettled_charge(error, reserved))
             raise
-        finally:
-            ledger_row.reset(row)
         completion = self._without_keys(completion)
         await self._ledger.finish(call_id, completion, completion.cost)
         return completion
