@@ -141,7 +141,7 @@ def test_a_prompt_over_the_window_says_by_how_much_and_is_not_sent(bench: Bench)
     talk = bench.talk(["ok"], messages=(Message("user", "word " * info.facts.window * 2),))
     assert type(talk.result) is PromptTooLargeError
     assert talk.result.over_by > info.facts.window / 2
-    assert str(talk.result.over_by) in str(talk.result)
+    assert f"{talk.result.over_by:,}" in str(talk.result)
     assert (talk.requests, talk.rows) == ([], [])
 
 
