@@ -94,10 +94,10 @@ def fetch(npm: str, folder: Path) -> None:
     command = [npm, "install", "--prefix", str(folder), "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]
     try:
         got = subprocess.run(
-            [*command, f"@copilotkit/aimock@{VERSION}"], capture_output=True, text=True, timeout=60, check=False
+            [*command, f"@copilotkit/aimock@{VERSION}"], capture_output=True, text=True, timeout=30, check=False
         )
     except subprocess.TimeoutExpired:
-        pytest.skip("aimock could not be fetched within a minute")
+        pytest.skip("aimock could not be fetched within 30 s")
     if got.returncode:
         pytest.skip(f"aimock could not be fetched: {got.stderr.strip()[-200:]}")
 
