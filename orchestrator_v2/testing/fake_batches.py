@@ -31,20 +31,19 @@ class Batch(msgspec.Struct, Generic[R]):
 class Desk(Generic[R]):
     """Batches by their handles. `ends` are used up in order, then `default` says what becomes of a call.
 
-    `polls` is how often a new batch is at work still; set `closed` to have every poll say so.
+    `polls` is how often a new batch is at work still.
     """
 
     def __init__(self, default: Callable[[Seen], R], ends: Iterable[R | str] = (), *, polls: int = 1) -> None:
         self.batches: dict[str, Batch[R]] = {}
-        self.closed = False
         self._default = default
-        self._ends = list(ends)
+        self.ends = list(ends)
         self._polls = polls
 
     def take(self, prefix: str, name: str, params: dict[str, Any], path: str) -> Batch[R]:
         """A new batch of the call that `params` are the body of, as if it had been posted to `path`."""
         asked = Seen("POST", path, {}, msgspec.json.encode(params))
-        end = self._ends.pop(0) if self._ends else self._default(asked)
+        end = self.ends.pop(0) if self.ends else self._default(asked)
         batch = Batch(f"{prefix}_{len(self.batches) + 1}", name, asked, end, self._polls)
         self.batches[batch.handle] = batch
         return batch
@@ -54,7 +53,5 @@ class Desk(Generic[R]):
         batch = self.batches.get(handle)
         if batch is None or batch.end == "gone":
             return None, False
-        if self.closed:
-            return batch, False
         batch.polls -= 1
         return batch, batch.polls < 0

@@ -173,7 +173,7 @@ def test_a_batch_that_ends_without_an_answer_fails_its_call(wire, end, error):
 
     async def work(desk: Desk) -> None:
         reply = desk.reply(status=end, message=f"no: {KEY.reveal()}") if isinstance(end, int) else end
-        desk.server.desk._ends = [reply]
+        desk.server.desk.ends = [reply]
         await desk.pending()
         with pytest.raises(error) as caught:
             await desk.ask()
@@ -240,7 +240,7 @@ def test_what_may_be_mended_is_handed_in_again_at_once(wire, end):
     """A batch that ran out of its day, or an overloaded server: the failed row cost nothing and a new batch waits."""
 
     async def work(desk: Desk) -> None:
-        desk.server.desk._ends = [end if isinstance(end, str) else desk.reply(status=end)]
+        desk.server.desk.ends = [end if isinstance(end, str) else desk.reply(status=end)]
         await desk.pending()
         await desk.pending()
         assert [(row.outcome, row.charged) for row in desk.ledger.rows] == [("failed", 0), ("submitted", None)]
