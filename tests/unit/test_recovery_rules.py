@@ -17,13 +17,22 @@ from orchestrator_v2.core.errors import (
     UnknownNameError,
     WorkflowError,
 )
-from orchestrator_v2.core.events import RunCompleted
+from orchestrator_v2.core.events import RunCompleted, RunParked
 from orchestrator_v2.core.workflow import Gate, Phase, Workflow
 from orchestrator_v2.durable.embedded import Walk
+from orchestrator_v2.engine.decisions import failed
 from orchestrator_v2.engine.engine import NewRun
+from orchestrator_v2.engine.history import made_how
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.scheduler import whole_tree
-from orchestrator_v2.engine.state_models import OutputFile, PhaseStatus, RunStatus, TaskDefinition, TaskOutcome
+from orchestrator_v2.engine.state_models import (
+    OutputFile,
+    PhaseState,
+    PhaseStatus,
+    RunStatus,
+    TaskDefinition,
+    TaskOutcome,
+)
 from orchestrator_v2.persistence.journal import open_journal
 from orchestrator_v2.testing.engines import Bench
 
@@ -350,3 +359,18 @@ def test_recovery_leaves_a_run_that_has_ended_alone() -> None:
         assert len(events) == 4
 
     held_bench(runner, work)
+
+
+def test_an_absurd_wait_is_a_day():
+    """Whatever a provider names, the run asks again after a day: no moment that no clock can show."""
+    task = TaskDefinition("run_a", Phase("a", "architect"))
+    for named, waits in ((1e300, 86_400.0), (90.0, 90.0), (None, 60.0)):
+        stop = failed(task, RateLimitedError("Slow down.", retry_after=named), 1000.0).stop
+        assert isinstance(stop, RunParked)
+        assert stop.resume_at == 1000.0 + waits
+
+
+def test_what_was_not_made_was_made_by_nobody():
+    """A phase that has begun and brought nothing yet is neither simulated nor real."""
+    assert made_how(PhaseState()) == ""
+    assert made_how(PhaseState(result="Done.")) == "simulated"
