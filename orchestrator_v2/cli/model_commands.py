@@ -42,12 +42,13 @@ def list_providers(context: typer.Context, json: Json = False) -> int:
     # Where a key goes is told where that is not the vendor's own server.
     moved = any(each.own_address for each in found)
     render.table(
-        ("provider", "state", "default model", "models", "key", *(("address",) if moved else ())),
+        ("provider", "state", "default model", "in, out", "models", "key", *(("address",) if moved else ())),
         [
             (
                 each.name,
                 "ready" if each.ready else each.missing,
                 each.default_model or "name one",
+                _price_of(each),
                 str(each.models or "any"),
                 each.key_source or " or ".join(each.key_variables) or "none needed",
                 *((each.base_url if each.own_address else "",) if moved else ()),
@@ -55,6 +56,7 @@ def list_providers(context: typer.Context, json: Json = False) -> int:
             for each in found
         ],
     )
+    render.note("In, out: the default model's price in US dollars for a million tokens.")
     return 0
 
 
@@ -209,6 +211,15 @@ def _state(model: Any) -> str:
     until = {"retiring": f"retires {model.retires}", "retired": f"retired {model.retires}"}.get(model.state, "")
     instead = f", use {model.successor}" if model.successor and until else ""
     return f"{until}{instead}" or model.state
+
+
+def _price_of(provider: Any) -> str:
+    """In and out of the default model, for short prompts."""
+    if provider.price is None:
+        return "unknown" if provider.default_model else ""
+    return (
+        ", ".join(_dollars(rates[0][1]) for rates in (provider.price.input, provider.price.output) if rates) or "free"
+    )
 
 
 def _rate(model: Any, side: str) -> str:

@@ -70,7 +70,7 @@ class RunSession:
         self.graph = graph or PhaseGraph(state.begun.workflow)
         self.claim = claim
         self.stop: Stop | None = None
-        self._waits: e.RunParked | None = None
+        self._waits: dict[str, e.RunParked] = {}
         self._journal = journal
         self._runner = runner
         self._clock = clock
@@ -184,8 +184,13 @@ class RunSession:
     async def conclude(self) -> None:
         """Records why the walk stands still, when no task is under way any more."""
         if not self.ended:
-            self._put((self.stop or self._waits or decisions.standstill(self.state),))
+            self._put((self.stop or self._patience() or decisions.standstill(self.state),))
             await self._flush(consumed=tuple(sorted(self._taken_at_end)))
+
+    def _patience(self) -> e.RunParked | None:
+        """The wait that ends first, of those phases that are not gone on with since."""
+        waits = [it for name, it in self._waits.items() if self.state.phase(name).status is PhaseStatus.PENDING]
+        return min(waits, key=lambda it: it.resume_at or 0.0, default=None)
 
     async def record(self, *events: e.Event, blobs: Mapping[str, bytes] | None = None) -> None:
         """Records events that were decided elsewhere (resume, rollback)."""
@@ -196,7 +201,7 @@ class RunSession:
     def _decide(self, decision: decisions.Decision) -> list[str]:
         """Applies a decision; gives the phases that it sets free."""
         if decision.patient and isinstance(decision.stop, e.RunParked):
-            self._waits = _sooner(self._waits, decision.stop)
+            self._waits |= {it.phase: decision.stop for it in decision.events if isinstance(it, e.TaskFailed)}
         else:
             self.stop = self.stop or decision.stop
         freed: list[str] = []
@@ -261,11 +266,6 @@ class RunSession:
             raise
         if self._subscriber is not None:
             self._subscriber(self.state.run_id, recorded)
-
-
-def _sooner(one: e.RunParked | None, other: e.RunParked) -> e.RunParked:
-    """Which of two waits ends first."""
-    return other if one is None or (other.resume_at or 0.0) < (one.resume_at or 0.0) else one
 
 
 def _from_outside(error: BaseException, task: asyncio.Task[object] | None) -> bool:

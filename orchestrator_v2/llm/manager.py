@@ -30,7 +30,7 @@ _TEST_PROMPT = "Answer with the one word: ready"
 class ProviderView(msgspec.Struct, frozen=True):
     """A provider as a table shows it; `missing` says what to do where it is not `ready`.
 
-    `own_address`: it is reached elsewhere than the package says.
+    `own_address`: it is reached elsewhere than the package says. `price` is the default model's, None while unknown.
     """
 
     name: str
@@ -42,6 +42,7 @@ class ProviderView(msgspec.Struct, frozen=True):
     models: int
     base_url: str
     own_address: bool = False
+    price: PriceRow | None = None
 
 
 class ModelView(msgspec.Struct, frozen=True):
@@ -183,12 +184,12 @@ class LLMManager:
             models=sum(not is_retired(facts, now) for facts in row.models.values()),
             base_url=without_user_info(address),
             own_address=address != load_catalog().get(name, ProviderRow()).base_url,
+            price=self._price(name, row, row.models.get(row.default, ModelRow()), row.default),
         )
 
     def _model_view(self, provider: str, row: ProviderRow, name: str, facts: ModelRow) -> ModelView:
         now = self._clock.now()
         gone = is_retired(facts, now)
-        price = given_price(row, facts) or find_price(provider, name, now=now, priced_as=row.priced_as)
         return ModelView(
             provider=provider,
             name=name,
@@ -198,6 +199,10 @@ class LLMManager:
             successor=facts.successor,
             window=facts.window,
             max_output=facts.max_output,
-            price=None if gone else price,
+            price=None if gone else self._price(provider, row, facts, name),
             is_default=name == row.default,
         )
+
+    def _price(self, provider: str, row: ProviderRow, facts: ModelRow, name: str) -> PriceRow | None:
+        now = self._clock.now()
+        return given_price(row, facts) or find_price(provider, name, now=now, priced_as=row.priced_as)

@@ -118,6 +118,23 @@ class Wire:
         return connection.pool.get(key, build)
 
 
+class WireClient:
+    """What every client of a wire is beside its wire: one model's names, on connections that are not its own."""
+
+    _connection: Connection
+
+    @property
+    def provider(self) -> str:
+        return self._connection.info.provider
+
+    @property
+    def model(self) -> str:
+        return self._connection.info.name
+
+    async def aclose(self) -> None:
+        """Nothing: the HTTP client belongs to the factory's pool and is shared."""
+
+
 def said_by(completion: Completion, connection: Connection, started: float) -> Completion:
     """`completion` with whose answer it is and how long it took since `started` (monotonic seconds)."""
     from orchestrator_v2.core.records import Provenance

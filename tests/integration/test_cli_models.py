@@ -38,6 +38,10 @@ def test_every_provider_is_listed_with_what_it_lacks(tmp_path):
     shown = cli("providers")
     assert "OPENAI_API_KEY" in shown.stdout
     assert "planted_canary" not in shown.stdout + str(listed)
+    (row,) = [line for line in shown.stdout.splitlines() if line.startswith("anthropic ")]
+    model = next(each for each in cli.json("models", "--provider", "anthropic") if each["is_default"])
+    assert f"${model['price']['input'][0][1] / 1e9:.2f}, ${model['price']['output'][0][1] / 1e9:.2f}" in row
+    assert "a million tokens" in shown.stderr
 
 
 def test_a_provider_is_tried_with_one_tiny_call(tmp_path):

@@ -14,7 +14,7 @@ from orchestrator_v2 import Orchestrator, open_orchestrator
 from orchestrator_v2.config.loader import load_settings
 from orchestrator_v2.core.clock import ManualClock, SystemClock
 from orchestrator_v2.core.errors import ConfigError, FencedError, RunStateError
-from orchestrator_v2.core.workflow import Phase, Workflow
+from orchestrator_v2.core.workflow import Gate, Phase, Workflow
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.state_models import ProjectState, RunStatus
 from orchestrator_v2.llm.factory import LLMFactory
@@ -171,6 +171,23 @@ def test_what_needs_no_batch_goes_on_beside_it(tmp_path):
             state = await orchestrator.resume(state.run_id)
             state = await orchestrator.resume(state.run_id)
             assert state.status == "completed"
+
+    asyncio.run(go())
+
+
+def test_a_wait_that_is_over_is_not_what_the_run_waits_for(tmp_path):
+    """The phase by batch is done in the end; a review beside it waits for a person, and that is what is said."""
+
+    async def go() -> None:
+        seen = Phase("seen", "reviewer", outputs=("docs/seen.md",), gate=Gate(review="human"))
+        slow = Phase("slow", "architect", outputs=("docs/slow.md",), batch=True)
+        graph = PhaseGraph(Workflow("both", (slow, seen)))
+        async with FakeAnthropicBatches(worked_reply, polls=0) as server, opened(tmp_path, server) as orchestrator:
+            state = await orchestrator.run(request(workflow=graph))
+            assert (state.status, state.phase("seen").status) == ("waiting_provider", "waiting_review")
+            while state.status == "waiting_provider":
+                state = await orchestrator.resume(state.run_id)
+            assert (state.status, state.phase("slow").status) == ("waiting_review", "done")
 
     asyncio.run(go())
 

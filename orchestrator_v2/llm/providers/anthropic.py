@@ -23,7 +23,7 @@ from orchestrator_v2.llm.providers.anthropic_headers import build_headers
 from orchestrator_v2.llm.providers.anthropic_request import build_count_request, build_request
 from orchestrator_v2.llm.providers.anthropic_stream import StreamReader
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
-from orchestrator_v2.llm.wire import EVENT_STREAM, Wire, said_by
+from orchestrator_v2.llm.wire import EVENT_STREAM, Wire, WireClient, said_by
 
 INSTALL = "pip install 'orchestrator-v2[anthropic]'"
 PATH = "/v1/messages"
@@ -50,21 +50,13 @@ class AnthropicProvider:
         return AnthropicClient(connection, connection.config.credential)
 
 
-class AnthropicClient(AnthropicBatches):
+class AnthropicClient(AnthropicBatches, WireClient):
     """One model behind one credential. Every call is streamed, so that long answers come and caps hold."""
 
     def __init__(self, connection: Connection, credential: Secret) -> None:
         self._connection = connection
         self._credential = credential
         self._wire = Wire(connection, check_base_url(connection.info.base_url), (credential,))
-
-    @property
-    def provider(self) -> str:
-        return self._connection.info.provider
-
-    @property
-    def model(self) -> str:
-        return self._connection.info.name
 
     async def invoke(
         self,
@@ -119,6 +111,3 @@ class AnthropicClient(AnthropicBatches):
                 return names
             after = f"&after_id={quote(rows[-1]['id'], safe='')}"
         raise make_error(BadGatewayError, f"The list of models has more than {_MAX_PAGES} pages.", unbilled=True)
-
-    async def aclose(self) -> None:
-        """Nothing: the HTTP client belongs to the factory's pool and is shared."""

@@ -28,7 +28,7 @@ from orchestrator_v2.llm.providers.anthropic_request import build_request
 from orchestrator_v2.llm.providers.anthropic_stream import StreamReader
 from orchestrator_v2.llm.providers.aws_frames import CONTENT_TYPE, Frame, FrameDecoder
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
-from orchestrator_v2.llm.wire import Wire, said_by
+from orchestrator_v2.llm.wire import Wire, WireClient, said_by
 
 INSTALL = "pip install 'orchestrator-v2[bedrock]'"
 VERSION = "2026-10-21"
@@ -74,21 +74,13 @@ class BedrockProvider:
         return BedrockClient(connection, check_base_url(base_url), region)
 
 
-class BedrockClient:
+class BedrockClient(WireClient):
     """One Claude model in one region. Every call is streamed."""
 
     def __init__(self, connection: Connection, base_url: str, region: str) -> None:
         self._connection = connection
         self._base_url = base_url
         self._region = region
-
-    @property
-    def provider(self) -> str:
-        return self._connection.info.provider
-
-    @property
-    def model(self) -> str:
-        return self._connection.info.name
 
     async def invoke(
         self,
@@ -114,9 +106,6 @@ class BedrockClient:
             raise from_exception(exc) from None
         request_id = response.headers.get("x-amzn-requestid", "")
         return said_by(reader.completion(request_id), self._connection, started)
-
-    async def aclose(self) -> None:
-        """Nothing: the HTTP client belongs to the factory's pool and is shared."""
 
     async def _signed(self, path: str, body: Mapping[str, Any]) -> tuple[dict[str, str], tuple[Secret, ...]]:
         """The headers of the request, and what in them must be shown nowhere."""

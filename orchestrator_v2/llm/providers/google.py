@@ -27,7 +27,7 @@ from orchestrator_v2.llm.providers.images import images_by_turn, in_base64
 from orchestrator_v2.llm.search.own_tool import own_tool
 from orchestrator_v2.llm.strict_schema import schema_in_words
 from orchestrator_v2.llm.types import Completion, Image, InvokeOptions, Message, ToolCall, ToolResult
-from orchestrator_v2.llm.wire import Wire, said_by
+from orchestrator_v2.llm.wire import Wire, WireClient, said_by
 
 INSTALL = "pip install 'orchestrator-v2[google]'"
 VERSION = "v1beta"
@@ -55,7 +55,7 @@ class GoogleProvider:
         return GoogleClient(connection, connection.config.credential)
 
 
-class GoogleClient(GoogleExtras):
+class GoogleClient(GoogleExtras, WireClient):
     """One model behind one key, which travels in a header and never in the URL. Every call is streamed."""
 
     def __init__(self, connection: Connection, credential: Secret) -> None:
@@ -66,14 +66,6 @@ class GoogleClient(GoogleExtras):
         self._root = "" if _ENDS_WITH_VERSION.search(base_url) else f"/{VERSION}"
         self._headers = {"Content-Type": "application/json", "x-goog-api-key": credential.reveal()}
         self._wire = Wire(connection, base_url, (credential,))
-
-    @property
-    def provider(self) -> str:
-        return self._connection.info.provider
-
-    @property
-    def model(self) -> str:
-        return self._connection.info.name
 
     async def invoke(
         self,
@@ -100,9 +92,6 @@ class GoogleClient(GoogleExtras):
 
     def _request(self, messages: Sequence[Message], options: InvokeOptions) -> dict[str, Any]:
         return build_request(self._connection, messages, options)
-
-    async def aclose(self) -> None:
-        """Nothing: the HTTP client belongs to the factory's pool and is shared."""
 
 
 def build_request(connection: Connection, messages: Sequence[Message], options: InvokeOptions) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from orchestrator_v2.llm.providers.openai_embeddings import OpenAIExtras
 from orchestrator_v2.llm.providers.openai_request import build_request, dialect_of
 from orchestrator_v2.llm.providers.openai_stream import StreamReader
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
-from orchestrator_v2.llm.wire import Wire, said_by
+from orchestrator_v2.llm.wire import Wire, WireClient, said_by
 
 INSTALL = "pip install 'orchestrator-v2[openai]'"
 PATH = "/chat/completions"
@@ -56,7 +56,7 @@ class OpenAIChatProvider:
         return OpenAIChatClient(connection, row, dialect, base_url, headers)
 
 
-class OpenAIChatClient(OpenAIBatches, OpenAIExtras):
+class OpenAIChatClient(OpenAIBatches, OpenAIExtras, WireClient):
     """One model behind one credential, or none. Every call is streamed, so that long answers come and caps hold."""
 
     def __init__(
@@ -69,14 +69,6 @@ class OpenAIChatClient(OpenAIBatches, OpenAIExtras):
         credential = connection.config.credential
         self._secrets = (credential,) if credential else ()
         self._wire = Wire(connection, base_url, self._secrets)
-
-    @property
-    def provider(self) -> str:
-        return self._connection.info.provider
-
-    @property
-    def model(self) -> str:
-        return self._connection.info.name
 
     async def invoke(
         self,
@@ -100,9 +92,6 @@ class OpenAIChatClient(OpenAIBatches, OpenAIExtras):
         except TimeoutError as exc:
             raise from_exception(exc) from None
         return said_by(reader.completion(response.headers.get("x-request-id", "")), connection, started)
-
-    async def aclose(self) -> None:
-        """Nothing: the HTTP client belongs to the factory's pool and is shared."""
 
 
 def build_headers(provider: str, credential: Secret | None, dialect: Dialect) -> dict[str, str]:
