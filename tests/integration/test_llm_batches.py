@@ -288,6 +288,22 @@ def test_what_a_desk_says_is_kept_out_of_words_and_ledger(wire):
     at(wire, work)
 
 
+def test_a_desk_that_is_busy_for_long_is_waited_for(wire):
+    """Refusals that cost nothing are no attempts of the call: after any number of them it is handed in."""
+
+    async def work(desk: Desk) -> None:
+        for _ in range(3):
+            desk.server.play([desk.reply(status=529)] * 2)
+            with pytest.raises(ProviderUnavailableError):
+                await desk.ask()
+        desk.server.play([])
+        await desk.pending()
+        assert [row.outcome for row in desk.ledger.rows] == ["failed"] * 6 + ["submitted"]
+        assert (await desk.ask()).text == "Done."
+
+    at(wire, work)
+
+
 def test_each_handing_in_is_a_line_of_the_log(wire):
     """With the row that it is in the ledger: one that was handed in, and one that was refused."""
 

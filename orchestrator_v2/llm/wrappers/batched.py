@@ -104,8 +104,12 @@ class BatchedClient(RecordedClient):
         raise AssertionError("a call that is handed in is pending")
 
     async def _check_often_enough(self, key: str) -> None:
-        """A call that came back without an answer each time is not handed in for ever, whoever resumes the run."""
-        failed = [row for row in await self._ledger.calls() if row.key == key and row.outcome == "failed"]
+        """A call that came back without an answer each time is not handed in for ever, whoever resumes the run.
+
+        One that the desk would not take, as it was busy, was never handed in.
+        """
+        rows = [row for row in await self._ledger.calls() if row.key == key and row.outcome == "failed"]
+        failed = [row for row in rows if row.handle or row.charged != 0]
         if len(failed) >= MOST_HAND_INS:
             raise BatchLostError(
                 f"The call '{key}' was sent {len(failed)} times and came back without an answer.",
