@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 
 def main() -> None:
@@ -12,7 +14,14 @@ def main() -> None:
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     from orchestrator_v2.cli.main import run_cli
 
-    sys.exit(run_cli(sys.argv[1:]))
+    sys.exit(run_cli(sys.argv[1:], _serve))
+
+
+async def _serve(service: Any, ready: Callable[[str], None]) -> None:
+    """The command line and the server do not know each other; here they meet, once a server is asked for."""
+    from orchestrator_v2.api.server import serve
+
+    await serve(service, ready)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import Any, TextIO
+from typing import TextIO
 
 import msgspec
 
@@ -17,8 +17,7 @@ from orchestrator_v2.config.display import live_secrets
 from orchestrator_v2.config.loader import LoadedSettings, load_settings
 from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.core.clock import Clock, SystemClock
-from orchestrator_v2.core.errors import ConfigError
-from orchestrator_v2.core.events import RunStarted
+from orchestrator_v2.core.correlation import CORRELATION
 from orchestrator_v2.core.ids import IdSource, RandomIds
 from orchestrator_v2.core.probe import Probe, probe_from
 from orchestrator_v2.core.secrets import Secret
@@ -26,37 +25,28 @@ from orchestrator_v2.durable.embedded import EmbeddedDriver
 from orchestrator_v2.durable.workers import is_gone, worker_name
 from orchestrator_v2.engine.engine import WorkflowEngine
 from orchestrator_v2.engine.phase_graph import PhaseGraph
-from orchestrator_v2.engine.ports import RunContext
 from orchestrator_v2.engine.session import RunSession, Subscriber
 from orchestrator_v2.engine.state_models import SETTLED, ProjectState, TaskDefinition, TaskOutcome
 from orchestrator_v2.engine.task_runner import AgentCall, AgentInput, PhaseRunner
-from orchestrator_v2.llm.base import Invoker
+from orchestrator_v2.key_sources import reveal
+from orchestrator_v2.llm.auth import kind_of
 from orchestrator_v2.llm.call_log import CallLogFile
-from orchestrator_v2.llm.circuit import CircuitConfig
+from orchestrator_v2.llm.egress import Egress
 from orchestrator_v2.llm.factory import LLMFactory
-from orchestrator_v2.llm.lane import RateLimits
 from orchestrator_v2.llm.manager import LLMManager
+from orchestrator_v2.llm.origin import origin_of
 from orchestrator_v2.llm.prices import price_row
-from orchestrator_v2.llm.recorded_rows import RecordedRows
-from orchestrator_v2.llm.retry import RetryConfig
 from orchestrator_v2.llm.types import LLMConfig
 from orchestrator_v2.orchestrator import Orchestrator
-from orchestrator_v2.parts import Parts
+from orchestrator_v2.parts import ArchiveKind, Parts
 from orchestrator_v2.persistence.journal import StoredJournal, open_journal
-from orchestrator_v2.settling import Settling, reveal, workflow_names
+from orchestrator_v2.run_clients import Activity, Owners, RunClients, call_log_path
+from orchestrator_v2.settling import Settling, read_workflow, workflow_names
 from orchestrator_v2.settling import load_workflow_named as _load_workflow_named
 from orchestrator_v2.workspace.evidence import CHECKS, MeasuredEvidence
 from orchestrator_v2.workspace.git import Commit, lay_out
 from orchestrator_v2.workspace.out_path import check_out_path, is_laid_out
 from orchestrator_v2.workspace.sandbox import Sandbox
-
-
-class Activity(msgspec.Struct, frozen=True):
-    """Something that happened between two events, for whoever looks on: a model call that came back."""
-
-    run_id: str
-    phase: str
-    what: str
 
 
 async def open_orchestrator(
@@ -77,34 +67,116 @@ async def open_orchestrator(
     Without `loaded`, settings are read from the environment and the current directory. `key` is a user's own key:
     with it no key of the environment is used. Raises `ConfigError` and `StoreError` classes.
     """
-    loaded = loaded or load_settings({}, os.environ, Path.cwd(), Path.home())
-    settings, clock = loaded.settings, clock or SystemClock()
+    foundation = await lay_foundation(
+        loaded or load_settings({}, os.environ, Path.cwd(), Path.home()),
+        clock=clock,
+        ids=ids,
+        random=random,
+        probe=probe,
+        factory=factory,
+    )
+    return build(foundation, key=key, listener=listener, activity=activity, sandbox=sandbox)
+
+
+class Foundation(msgspec.Struct, frozen=True):
+    """What everything else stands on: one journal, one factory of model clients, the owners' keys."""
+
+    loaded: LoadedSettings
+    clock: Clock
+    ids: IdSource
+    probe: Probe
+    journal: StoredJournal
+    models: LLMFactory
+    egress: Egress
+    owners: Callable[[], Owners]
+
+
+async def lay_foundation(
+    loaded: LoadedSettings,
+    *,
+    clock: Clock | None,
+    ids: IdSource | None,
+    random: Random | None,
+    probe: Probe | None,
+    factory: LLMFactory | None,
+) -> Foundation:
+    """Opens the journal that the settings name. Raises `ConfigError` and `StoreError` classes."""
+    settings, clock, ids = loaded.settings, clock or SystemClock(), ids or RandomIds()
     probe = probe or probe_from(os.environ)
+    egress = Egress([origin.strip() for origin in settings.model_origins.split(",") if origin.strip()])
     journal = await open_journal(settings.database, clock=clock, probe=probe, durability=settings.durability)
-    keys, random = reveal(loaded.keys), random or SystemRandom()
-    models = factory or LLMFactory(clock=clock, random=random, environ=keys, probe=probe, catalog=loaded.catalog)
-    settling = _settling(loaded, key, models)
-    clients = _Clients(loaded, settling, models, journal, activity)
+    models = factory or LLMFactory(
+        clock=clock,
+        random=random or SystemRandom(),
+        environ=reveal(loaded.keys),
+        probe=probe,
+        catalog=loaded.catalog,
+        egress=egress,
+    )
+    owners = _owners(loaded, journal, clock, ids, probe)
+    return Foundation(loaded, clock, ids, probe, journal, models, egress, owners)
+
+
+def _owners(
+    loaded: LoadedSettings, journal: StoredJournal, clock: Clock, ids: IdSource, probe: Probe
+) -> Callable[[], Owners]:
+    """The users and their keys, opened when they are first asked for: most commands never do."""
+    opened: list[Owners] = []
+
+    def owners() -> Owners:
+        if not opened:
+            from orchestrator_v2.credentials.master_sources import open_master_keys
+            from orchestrator_v2.credentials.vault import Vault
+
+            source = open_master_keys(os.environ, data_dir=loaded.settings.data_dir, clock=clock)
+            vault = Vault(
+                journal.credentials(),
+                source,
+                clock=clock,
+                ids=ids,
+                origin_of=origin_of,
+                kind_of=kind_of,
+                probe=probe,
+            )
+            opened.append(Owners(journal.accounts(), vault))
+        return opened[0]
+
+    return owners
+
+
+def build(
+    foundation: Foundation,
+    *,
+    key: Secret | None = None,
+    listener: Subscriber | None = None,
+    activity: Callable[[Activity], None] | None = None,
+    sandbox: Sandbox | None = None,
+) -> Orchestrator:
+    """The orchestrator on a foundation; closing it closes what it stands on."""
+    settings, clock, journal = foundation.loaded.settings, foundation.clock, foundation.journal
+    settling = _settling(foundation.loaded, key, foundation.models)
+    clients = RunClients(
+        settings, settling.config, foundation.models, journal, owners=foundation.owners, activity=activity
+    )
     engine = WorkflowEngine(
         journal,
         _runner(clients, _evidence(settings, clock, sandbox), journal),
         clock,
-        ids or RandomIds(),
+        foundation.ids,
         worker=worker_name(),
         is_gone=is_gone,
         subscriber=listener,
-        probe=probe,
+        probe=foundation.probe,
     )
-
     return Orchestrator(
         _parts(
             engine=engine,
             journal=journal,
             driver=EmbeddedDriver(journal, clock),
             settling=settling,
-            models=models,
+            models=foundation.models,
             clock=clock,
-            probe=probe,
+            probe=foundation.probe,
         )
     )
 
@@ -131,6 +203,7 @@ def _parts(
         settle=settling,
         estimate=settling.estimate,
         lay_out=_lay_out_with(probe),
+        pack=_pack,
         check_out=check_out_path,
         calls=journal.recorded_calls,
         abandon=_abandon_with(journal),
@@ -156,7 +229,7 @@ def _abandon_with(journal: StoredJournal) -> Callable[[RunSession], Awaitable[No
     return abandon
 
 
-def _agents(clients: _Clients) -> AgentCall:
+def _agents(clients: RunClients) -> AgentCall:
     """The agents, imported when the first of them works: their answers' schemas take longest of all to load."""
     run: AgentCall | None = None
 
@@ -171,7 +244,7 @@ def _agents(clients: _Clients) -> AgentCall:
     return work
 
 
-def _runner(clients: _Clients, evidence: MeasuredEvidence, journal: StoredJournal) -> PhaseRunner:
+def _runner(clients: RunClients, evidence: MeasuredEvidence, journal: StoredJournal) -> PhaseRunner:
     return PhaseRunner(
         _agents(clients),
         evidence,
@@ -193,6 +266,17 @@ def _lay_out_with(probe: Probe) -> Callable[[Path, Sequence[tuple[str, Mapping[s
     return lay
 
 
+async def _pack(kind: ArchiveKind, name: str, commits: Sequence[tuple[str, Mapping[str, bytes]]], mark: str) -> bytes:
+    from orchestrator_v2.workspace.archive import pack_bundle, pack_zip
+
+    return await (pack_zip(name, commits) if kind == "zip" else pack_bundle(commits, mark))
+
+
+def load_shared_workflow(text: str) -> PhaseGraph:
+    """A built-in workflow by name, or one from YAML text; never a file of the server's. Raises `WorkflowError`."""
+    return read_workflow(text, checks=CHECKS)
+
+
 def load_workflow_named(name: str) -> PhaseGraph:
     """A built-in workflow by name, or a YAML file by its path, checked. Raises `WorkflowError`."""
     return _load_workflow_named(name, checks=CHECKS)
@@ -209,19 +293,17 @@ def open_models(loaded: LoadedSettings, *, clock: Clock | None = None) -> LLMMan
         provider=settings.provider,
         model=settings.model,
         base_url=settings.base_url,
-        log=CallLogFile(_call_log(settings)),
+        log=CallLogFile(call_log_path(settings)),
     )
-
-
-def _call_log(settings: Settings) -> Path:
-    return (settings.log_dir or settings.data_dir / "logs") / "llm-requests.log"
 
 
 def set_up_logging(loaded: LoadedSettings, stream: TextIO, *, json: bool = False) -> None:
     """Sends the package's log to `stream`, without any key that the settings hold."""
     from orchestrator_v2.telemetry.logging import configure_logging
 
-    configure_logging(loaded.settings.log_level, stream, json=json, secrets=live_secrets(loaded))
+    configure_logging(
+        loaded.settings.log_level, stream, json=json, secrets=live_secrets(loaded), correlation=CORRELATION
+    )
 
 
 def _isolated(state: ProjectState) -> bool:
@@ -240,73 +322,7 @@ def _settling(loaded: LoadedSettings, key: Secret | None, models: LLMFactory) ->
     return Settling(loaded, key=key, resolve=resolve, checks=CHECKS, needs_key=models.needs_key, batches=batches)
 
 
-def _elsewhere(begun: RunStarted, config: LLMConfig) -> ConfigError:
-    now, then = config.base_url or "the provider's own server", begun.base_url or "the provider's own server"
-    return ConfigError(
-        f"The run was started with {begun.provider} at {then}.",
-        f"The settings name {now} now, and a key is for one server.",
-        "Set base_url as it was, then resume.",
-    )
-
-
-class _Clients:
-    """Gives each task of a run that is not simulated its model client, over the run's own ledger."""
-
-    def __init__(
-        self,
-        loaded: LoadedSettings,
-        settling: Settling,
-        models: LLMFactory,
-        journal: StoredJournal,
-        activity: Callable[[Activity], None] | None,
-    ) -> None:
-        self._settings = loaded.settings
-        self._settling = settling
-        self._models = models
-        self._journal = journal
-        self._activity = activity
-        self._file = CallLogFile(_call_log(self._settings))
-
-    async def client_for(self, task: TaskDefinition, context: RunContext) -> Invoker:
-        """The client of a task. Raises `CredentialMissingError` when the key is gone since the run was started."""
-        begun = context.state.begun
-        config = self._settling.config(begun.provider, begun.model)
-        if begun.mode == "replay":
-            rows = await self._journal.recorded_calls(begun.forked_from)
-            return self._models.create_replay(config, RecordedRows(rows))
-        if config.base_url != begun.base_url:
-            # The key that is there now was given for another server than the one that the run began with.
-            raise _elsewhere(begun, config)
-        return self._models.create_client(
-            config,
-            ledger=self._journal.ledger(context.claim, context.state.budget),
-            retry=self._retry(),
-            log=self._log(task),
-            excerpts=self._settings.log_prompts,
-            prices=begun.prices,
-            limits=RateLimits(self._settings.requests_per_minute, self._settings.tokens_per_minute),
-            circuit=CircuitConfig(),
-            batch=begun.batch or task.phase.batch,
-            as_of=context.state.started_at,
-        )
-
-    def _retry(self) -> RetryConfig:
-        s = self._settings
-        return RetryConfig(
-            max_attempts=s.retry_max_attempts,
-            initial=s.retry_initial,
-            factor=s.retry_factor,
-            max_delay=s.retry_max_delay,
-        )
-
-    def _log(self, task: TaskDefinition) -> Callable[[dict[str, Any]], None]:
-        def log(record: dict[str, Any]) -> None:
-            self._file({"run": task.run_id, **record})
-            if self._activity is not None:
-                answered = "failed" if record.get("error") else "answered"
-                self._activity(Activity(task.run_id, task.phase.id, f"{record.get('model', 'the model')} {answered}"))
-
-        return log
-
-
-__all__ = ["Activity", "load_workflow_named", "open_models", "open_orchestrator", "set_up_logging", "workflow_names"]
+__all__ = [
+    "Activity", "Foundation", "build", "lay_foundation", "load_shared_workflow", "load_workflow_named", "open_models",
+    "open_orchestrator", "set_up_logging", "workflow_names",
+]  # fmt: skip

@@ -7,40 +7,31 @@ behind them is decided there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 
-from orchestrator_v2.agents.estimating import PhaseEstimate
 from orchestrator_v2.core.errors import FencedError, OutputPathError, RunStateError, UnknownNameError, WorkspaceError
-from orchestrator_v2.core.events import Recorded
-from orchestrator_v2.core.records import Artifact
 from orchestrator_v2.engine.history import files_of, phase_commits
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import RunRow
 from orchestrator_v2.engine.replay import REPLAY, Replayed
-from orchestrator_v2.engine.scheduler import whole_tree
 from orchestrator_v2.engine.session import RunSession
 from orchestrator_v2.engine.state_models import TERMINAL, PhaseStatus, ProjectState, RunStatus
-from orchestrator_v2.llm.ledger import CallRow
-from orchestrator_v2.parts import Parts, RunRequest, Standing
+from orchestrator_v2.parts import ArchiveKind, Parts, RunRequest
+from orchestrator_v2.run_reader import POLL, RunReader
 
 # How long a command waits for the process that drives a run to take its signal (seconds).
 _SIGNAL_WAIT = 5.0
-_POLL = 0.1
 # How long one who waits sleeps before it looks at the run again (seconds).
 _NAP = 5.0
 _UNDER_WAY = (RunStatus.WAITING_PROVIDER, RunStatus.RUNNING)
-# How many of the latest runs an estimate looks at.
-_HISTORY = 50
 
 
-class Orchestrator:
+class Orchestrator(RunReader):
     """Open one with `open_orchestrator(...)`; it is an async context manager."""
 
     def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._engine = parts.engine
-        self._journal = parts.journal
+        super().__init__(parts)
         self._driven: set[str] = set()
         self._stopped = asyncio.Event()
 
@@ -61,6 +52,10 @@ class Orchestrator:
     async def run(self, request: RunRequest) -> ProjectState:
         """From a brief to where the run ends or waits. Raises `InputError` before anything is started."""
         return await self.drive(await self.start(request))
+
+    def check(self, request: RunRequest) -> str:
+        """The mode that the request comes to: real or simulated. Raises what `start` raises before it starts."""
+        return self._parts.settle(request).mode
 
     async def start(self, request: RunRequest) -> RunSession:
         """Records the run; from here on it is never lost. `drive` walks it."""
@@ -114,13 +109,27 @@ class Orchestrator:
             await self._journal.release(session.claim)
             await self._lay_out_where_wanted(session.state)
             return session.state
+        await self._give_back_on_error(session, self._go_on(session, by, budget))
+        return await self.drive(session)
+
+    async def resumed(
+        self, run_id: str, *, by: str = "", budget: int | None = None, tasks: int | None = None
+    ) -> RunSession:
+        """What `resume` does first: the run is going on, by the journal; `drive` walks it.
+
+        With `tasks` it starts at most so many, and then pauses.
+        """
+        session = await self._claimed(run_id)
+        await self._give_back_on_error(session, self._go_on(session, by, budget, tasks))
+        return session
+
+    async def _go_on(self, session: RunSession, by: str, budget: int | None, tasks: int | None = None) -> None:
         if session.state.status is RunStatus.RUNNING:
             await self._engine.recover(session, budget=budget)
         elif session.state.status is RunStatus.WAITING_REVIEW and budget is None:
             await self._engine.recover(session, by=by or "resume")
         else:
-            await self._give_back_on_error(session, self._engine.resume(session, by=by, budget=budget))
-        return await self.drive(session)
+            await self._engine.resume(session, by=by, budget=budget, tasks=tasks)
 
     async def wait(self, state: ProjectState) -> ProjectState:
         """Goes on with a run each time its provider lets it, until it ends or waits for something else.
@@ -152,15 +161,23 @@ class Orchestrator:
             end.cancel()
 
     async def retry(self, run_id: str, phase: str, *, by: str = "") -> ProjectState:
+        return await self.drive(await self.retried(run_id, phase, by=by))
+
+    async def retried(self, run_id: str, phase: str, *, by: str = "") -> RunSession:
+        """What `retry` does first; `drive` walks it."""
         session = await self._claimed(run_id)
         await self._give_back_on_error(session, self._engine.retry(session, phase, by=by))
-        return await self.drive(session)
+        return session
 
     async def rollback(self, run_id: str, phase: str, replacements: Mapping[str, bytes]) -> ProjectState:
         """Goes back to before `phase` in place, with files replaced; the old attempt stays in the history."""
+        return await self.drive(await self.rolled_back(run_id, phase, replacements))
+
+    async def rolled_back(self, run_id: str, phase: str, replacements: Mapping[str, bytes]) -> RunSession:
+        """What `rollback` does first; `drive` walks it."""
         session = await self._claimed(run_id)
         await self._give_back_on_error(session, self._engine.rollback(session, phase, replacements))
-        return await self.drive(session)
+        return session
 
     async def fork(
         self, run_id: str, phase: str, replacements: Mapping[str, bytes], *, out: Path | None = None
@@ -184,6 +201,16 @@ class Orchestrator:
 
     async def review(self, run_id: str, *, approved: bool, by: str, phase: str = "", reason: str = "") -> ProjectState:
         """Approves or rejects what waits for a person, as it stands now, and goes on with the run."""
+        return await self.attend(await self.decide(run_id, approved=approved, by=by, phase=phase, reason=reason))
+
+    async def decide(
+        self, run_id: str, *, approved: bool, by: str, phase: str = "", reason: str = "", content: str = ""
+    ) -> str:
+        """Sends the decision to whoever drives the run; gives the run's whole id. `attend` has it taken.
+
+        `content` is the hash of what was seen, where the caller knows it. Raises `RunStateError` where that is not,
+        or nothing is, up for review any more.
+        """
         row = await self._engine.row(run_id)
         state = await self._engine.state(row.run_id)
         waiting = [name for name, entry in state.phases.items() if entry.status is PhaseStatus.WAITING_REVIEW]
@@ -193,26 +220,28 @@ class Orchestrator:
         if phase and phase not in waiting:
             raise UnknownNameError("phase that waits for a review", phase, waiting)
         chosen = phase or sorted(waiting)[0]
-        content = state.phase(chosen).reviewed
-        await self._engine.decide(row.run_id, chosen, approved=approved, by=by, content=content, reason=reason)
-        return await self._taken(row.run_id)
+        seen = content or state.phase(chosen).reviewed
+        await self._engine.decide(row.run_id, chosen, approved=approved, by=by, content=seen, reason=reason)
+        return row.run_id
 
     async def cancel(self, run_id: str, *, by: str = "") -> ProjectState:
-        row = await self._engine.row(run_id)
-        await self._engine.wish(row.run_id, "cancel", by=by)
-        return await self._taken(row.run_id)
+        return await self.attend(await self.wish(run_id, "cancel", by=by))
 
     async def pause(self, run_id: str, *, by: str = "") -> ProjectState:
         """Tasks under way end, no other starts; only a run that is being driven can be paused."""
-        row = await self._engine.row(run_id)
-        if row.status != RunStatus.RUNNING:
-            raise RunStateError(f"Run {row.run_id} is not running.", f"It is {row.status}.")
-        await self._engine.wish(row.run_id, "pause", by=by)
-        return await self._taken(row.run_id)
+        return await self.attend(await self.wish(run_id, "pause", by=by))
 
-    async def _taken(self, run_id: str) -> ProjectState:
+    async def wish(self, run_id: str, kind: str, *, by: str = "") -> str:
+        """Sends `cancel` or `pause` to whoever drives the run; gives the run's whole id. `attend` has it taken."""
+        row = await self._engine.row(run_id)
+        if kind == "pause" and row.status != RunStatus.RUNNING:
+            raise RunStateError(f"Run {row.run_id} is not running.", f"It is {row.status}.")
+        await self._engine.wish(row.run_id, kind, by=by)
+        return row.run_id
+
+    async def attend(self, run_id: str) -> ProjectState:
         """Waits for the run's driver to take a signal, or drives the run here when nobody does."""
-        for _ in range(int(_SIGNAL_WAIT / _POLL)):
+        for _ in range(int(_SIGNAL_WAIT / POLL)):
             session = None if run_id in self._driven else await self._engine.open(run_id)
             waits = run_id in await self._journal.signalled()
             if session is not None and waits:
@@ -223,42 +252,39 @@ class Orchestrator:
                 await self._journal.release(session.claim)
             if not waits:
                 break
-            await self._parts.clock.sleep(_POLL)
+            await self._parts.clock.sleep(POLL)
         return await self._engine.state(run_id)
-
-    async def interrupted(self) -> list[RunRow]:
-        """Runs that are marked as running while nobody drives them: their worker died. Changes nothing."""
-        rows = await self._journal.runs(statuses=(RunStatus.RUNNING,), limit=100)
-        return [row for row in rows if row.mode != REPLAY and await self.is_interrupted(row)]
-
-    async def is_interrupted(self, row: RunRow) -> bool:
-        """Whether the run is marked as running while nobody drives it."""
-        if row.status != RunStatus.RUNNING or await self._engine.is_driven(row.run_id):
-            return False
-        # It may have come to its end, and been given back, since the row was read.
-        return (await self._engine.row(row.run_id)).status == RunStatus.RUNNING
-
-    async def standing(self, run_id: str) -> Standing:
-        """The run's state and row, whether anybody drives it, and whether its project lies where it was wanted."""
-        row = await self._engine.row(run_id)
-        state = await self._engine.state(row.run_id)
-        laid = bool(row.out) and self._parts.is_laid_out(Path(row.out))
-        return Standing(state, row, await self.is_interrupted(row), laid)
 
     async def recover(self) -> list[RunSession]:
         """Claims the runs whose worker died, and those whose time to go on has come; `drive` walks each."""
+        taken = [await self.take_up(run_id) for run_id in await self.unattended()]
+        return [session for session in taken if session is not None]
+
+    async def unattended(self) -> list[str]:
+        """Runs that this process does not drive and that could go on: marked as running, or their wait is over."""
         now = self._parts.clock.now()
-        sessions = []
-        for run_id in await self._journal.in_statuses((RunStatus.RUNNING, RunStatus.WAITING_PROVIDER)):
+        found = []
+        for run_id in await self._journal.in_statuses(_UNDER_WAY):
             row = await self._engine.row(run_id)
             later = row.status == RunStatus.WAITING_PROVIDER and (row.resume_at or 0) > now
-            if later or row.mode == REPLAY:
-                continue
-            session = None if run_id in self._driven else await self._engine.open(run_id)
-            if session is not None:
-                await self._engine.recover(session)
-                sessions.append(session)
-        return sessions
+            if not later and row.mode != REPLAY and run_id not in self._driven:
+                found.append(run_id)
+        return found
+
+    async def signalled(self) -> list[str]:
+        """Runs with a signal that nobody has taken yet, and that this process does not drive."""
+        return [run_id for run_id in await self._journal.signalled() if run_id not in self._driven]
+
+    async def take_up(self, run_id: str) -> RunSession | None:
+        """Claims a run that could go on, and goes on with it; None while another process drives it."""
+        session = None if run_id in self._driven else await self._engine.open(run_id)
+        if session is not None:
+            await self._engine.recover(session)
+        return session
+
+    async def put_by(self, session: RunSession) -> None:
+        """Gives a run that was started or opened back undriven; it is marked as running, so `take_up` finds it."""
+        await self._journal.release(session.claim)
 
     async def _claimed(self, run_id: str) -> RunSession:
         row = await self._engine.row(run_id)
@@ -279,62 +305,23 @@ class Orchestrator:
             await self._journal.release(session.claim)
             raise
 
-    async def row(self, run_id: str) -> RunRow:
-        """The run's row; a unique beginning of the id will do. Raises `UnknownNameError`."""
-        return await self._engine.row(run_id)
-
-    async def rows(self, *, statuses: Sequence[str] = (), before: int | None = None, limit: int = 50) -> list[RunRow]:
-        return await self._journal.runs(statuses=statuses, before=before, limit=limit)
-
-    async def state(self, run_id: str) -> ProjectState:
-        return await self._engine.state((await self._engine.row(run_id)).run_id)
-
-    async def events(self, run_id: str, after: int = 0) -> list[Recorded]:
-        return await self._journal.events((await self._engine.row(run_id)).run_id, after)
-
-    async def watch(self, run_id: str, after: int = 0) -> AsyncIterator[Recorded]:
-        """Events as they are committed, by whichever process; ends when the caller stops asking."""
-        seen = -1
-        while True:
-            count = await self._journal.change_count()
-            if count != seen:
-                seen = count
-                for recorded in await self._journal.events(run_id, after):
-                    after = recorded.seq
-                    yield recorded
-            await asyncio.sleep(_POLL)
-
-    async def artifacts(self, run_id: str) -> dict[str, Artifact]:
-        """Path to artifact, as the run stands."""
-        state = await self.state(run_id)
-        return whole_tree(PhaseGraph(state.begun.workflow), state)
-
-    async def read(self, run_id: str, path: str) -> bytes:
-        tree = await self.artifacts(run_id)
-        if path not in tree:
-            raise UnknownNameError("artifact", path, tree, "`orchestrator artifacts RUN` lists them.")
-        return (await self._journal.blobs([tree[path].hash]))[tree[path].hash]
-
-    async def calls(self, run_id: str) -> list[CallRow]:
-        """The run's recorded model calls: the ledger."""
-        return await self._parts.calls((await self._engine.row(run_id)).run_id)
-
-    async def estimate(self, request: RunRequest) -> tuple[str, list[PhaseEstimate]]:
-        """The model, and what each phase may use with it. Nothing is started, nothing is sent, no key is needed."""
-        rows = await self._journal.runs(statuses=(RunStatus.COMPLETED,), limit=_HISTORY)
-        past = [(row.workflow, await self._parts.calls(row.run_id)) for row in rows if row.mode == "real"]
-        return self._parts.estimate(request, past)
-
-    async def export(self, run_id: str, out: Path) -> str:
-        """Lays the project out as a git repository, a commit for each phase; returns the tree's id."""
+    async def archive(self, run_id: str, kind: ArchiveKind) -> bytes:
+        """The project as one file: a zip of its files, or a git bundle with a commit for each phase."""
         row = await self._engine.row(run_id)
+        return await self._parts.pack(kind, row.name, await self._commits(row), row.run_id)
+
+    async def _commits(self, row: RunRow) -> list[tuple[str, Mapping[str, bytes]]]:
+        """Message and files of each phase's commit."""
         state = await self._engine.state(row.run_id)
         commits = phase_commits(PhaseGraph(state.begun.workflow), state)
         hashes = list(dict.fromkeys(a.hash for commit in commits for a in commit.artifacts))
         blobs = await self._journal.blobs(hashes)
-        tree = await self._parts.lay_out(
-            out, [(commit.message, files_of(commit, blobs)) for commit in commits], row.run_id
-        )
+        return [(commit.message, files_of(commit, blobs)) for commit in commits]
+
+    async def export(self, run_id: str, out: Path) -> str:
+        """Lays the project out as a git repository, a commit for each phase; returns the tree's id."""
+        row = await self._engine.row(run_id)
+        tree = await self._parts.lay_out(out, await self._commits(row), row.run_id)
         if row.out != _absolute(out):
             await self._journal.set_out(row.run_id, _absolute(out))
         return tree

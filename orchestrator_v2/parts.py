@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from orchestrator_v2.agents.estimating import Past, PhaseEstimate
+from orchestrator_v2.core.accounts import LOCAL, Credential
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.engine.engine import NewRun, WorkflowEngine
@@ -21,6 +22,8 @@ from orchestrator_v2.engine.session import RunSession
 from orchestrator_v2.engine.state_models import ProjectState
 from orchestrator_v2.llm.ledger import CallRow
 
+ArchiveKind = Literal["zip", "bundle"]
+
 
 class RunRequest(msgspec.Struct, frozen=True):
     """What a user asks for. Empty fields take the settings' values.
@@ -28,6 +31,9 @@ class RunRequest(msgspec.Struct, frozen=True):
     `workflow` is a built-in name, a path of a YAML file, or a graph built in Python; `mode` is simulated, real or
     auto (real where a key is found); `budget` is in nano-dollars; `review` is `agent` or `human`.
     `batch` sends all model calls by the provider's batch lane, at about half the price and within a day.
+    `assignments` gives an agent a model of its own, as `provider/model`; `tasks` is how many may be started before the
+    run pauses. With a `keyring` it uses the keys that its owner has stored and no others; `entitled` are the patterns
+    of `provider/model` that it may use (empty: all).
     """
 
     brief: str
@@ -42,6 +48,13 @@ class RunRequest(msgspec.Struct, frozen=True):
     out: Path | None = None
     parallelism: int = 0
     batch: bool = False
+    assignments: dict[str, str] = {}
+    tasks: int | None = None
+    run_id: str = ""
+    owner_id: str = LOCAL
+    project_id: str = ""
+    keyring: tuple[Credential, ...] | None = None
+    entitled: tuple[str, ...] = ()
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -69,8 +82,8 @@ class Parts(msgspec.Struct, frozen=True):
     `settle` turns a request into a run to be, or raises an `InputError` before anything was started. `lay_out`
     writes (message, files) commits as a git repository that carries a mark; `check_out` refuses a folder early;
     `is_laid_out` tells whether the last writing to a folder came to its end.
-    `calls` lists a run's recorded model calls, `abandon` settles those that nobody will ask for again.
-    `close` gives everything back.
+    `pack` makes one file of the commits, under a name; `calls` lists a run's recorded model calls, `abandon` settles
+    those that nobody will ask for again. `close` gives everything back.
     """
 
     engine: WorkflowEngine
@@ -80,6 +93,7 @@ class Parts(msgspec.Struct, frozen=True):
     settle: Callable[[RunRequest], NewRun]
     lay_out: Callable[[Path, Sequence[tuple[str, Mapping[str, bytes]]], str], Awaitable[str]]
     check_out: Callable[[Path, str | None], Awaitable[None]]
+    pack: Callable[[ArchiveKind, str, Sequence[tuple[str, Mapping[str, bytes]]], str], Awaitable[bytes]]
     calls: Callable[[str], Awaitable[list[CallRow]]]
     close: Callable[[], Awaitable[None]]
     abandon: Callable[[RunSession], Awaitable[None]]

@@ -14,16 +14,17 @@ from pathlib import Path
 import msgspec
 
 from orchestrator_v2.agents.estimating import Past, PhaseEstimate, estimate, history_of
-from orchestrator_v2.agents.roles import ROLES
+from orchestrator_v2.agents.roles import ROLES, resolve_role
 from orchestrator_v2.agents.templates import prompts_digest
 from orchestrator_v2.config.loader import LoadedSettings
-from orchestrator_v2.core.errors import BriefError, ConfigError, CredentialMissingError, UnknownNameError
+from orchestrator_v2.core.errors import BriefError, ConfigError, UnknownNameError
 from orchestrator_v2.core.secrets import REDACTED, Secret
 from orchestrator_v2.core.usage import nano_usd
+from orchestrator_v2.core.workflow import ModelChoice
 from orchestrator_v2.engine.engine import NewRun
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.workflow_file import load_workflow
-from orchestrator_v2.llm.auth import credential_variables, resolve_credentials
+from orchestrator_v2.key_sources import KeySource, OwnKeys, SettingsKeys, check_entitled
 from orchestrator_v2.llm.prices import parse_price_row
 from orchestrator_v2.llm.tokens import estimate_tokens
 from orchestrator_v2.llm.types import LLMConfig
@@ -32,6 +33,7 @@ from orchestrator_v2.parts import RunRequest
 # A brief is read whole by every agent; past this it would not fit beside the work itself (bytes).
 LARGEST_BRIEF = 1 << 20
 _NAME_LENGTH = 80
+_A_NAME = re.compile(r"[A-Za-z0-9_-]+")
 SIMULATED = "simulated"
 
 
@@ -77,6 +79,19 @@ def load_workflow_named(name: str, *, checks: Collection[str]) -> PhaseGraph:
     return load_workflow(text, source=path.name, agents=agents, checks=checks)
 
 
+def read_workflow(text: str, *, checks: Collection[str]) -> PhaseGraph:
+    """A built-in workflow by name, or one from YAML text; no file is looked for.
+
+    Raises `WorkflowError`, `UnknownNameError`.
+    """
+    if _A_NAME.fullmatch(text):
+        if text not in workflow_names():
+            raise UnknownNameError("workflow", text, workflow_names())
+        return load_workflow_named(text, checks=checks)
+    agents = {alias for role in ROLES.values() for alias in (role.name, *role.aliases)}
+    return load_workflow(text, source="workflow", agents=agents, checks=checks)
+
+
 def checked_brief(brief: str) -> str:
     """The brief without blank ends. Raises `BriefError` on one that is empty, binary or too large."""
     text = brief.strip()
@@ -104,6 +119,13 @@ def name_of(brief: str) -> str:
     return "Project"
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """A model that an agent was given, and its price row to pin (empty: unknown)."""
+
+    model: ModelChoice
+    price: str
+
+
 class Settling:
     """Settles requests against the settings; `resolve` gives a model's real name and price row."""
 
@@ -117,7 +139,7 @@ class Settling:
         batches: Callable[[LLMConfig], bool],
         checks: Collection[str],
     ) -> None:
-        self._needs_key = needs_key
+        self._settings_keys = SettingsKeys(loaded, key, needs_key)
         self._batches = batches
         self._loaded = loaded
         self._checks = checks
@@ -126,9 +148,13 @@ class Settling:
 
     def __call__(self, request: RunRequest) -> NewRun:
         brief = self._without_keys(checked_brief(request.brief))
-        settings = self._loaded.settings
+        settings, keys = self._loaded.settings, self._keys_of(request)
         graph = self._graph(request.workflow)
-        backing = self.backing(request.mode or settings.mode, request.provider, request.model)
+        mode = request.mode or settings.mode
+        assigned = {} if mode == "simulated" else self._assigned(request.assignments, keys)
+        sent = tuple(choice.model.provider for choice in assigned.values())
+        backing = self.backing(mode, request.provider, request.model, keys=keys, sent=sent)
+        self._check_entitled(request, backing, assigned)
         self._check_batches(request.batch, graph, backing)
         budget = request.budget
         if budget is None and settings.budget_usd is not None:
@@ -147,13 +173,26 @@ class Settling:
             budget=budget,
             parallelism=request.parallelism or settings.parallelism,
             prompts=prompts_digest(),
-            prices=backing.prices,
+            prices=backing.prices | {choice.model.model: choice.price for choice in assigned.values() if choice.price},
             review=request.review,
             batch=request.batch,
             base_url=backing.config.base_url if backing.config else "",
             answers={question: self._without_keys(answer) for question, answer in request.answers.items()},
             out=str(request.out.absolute()) if request.out else "",
+            owner_id=request.owner_id,
+            project_id=request.project_id,
+            keyring=request.keyring is not None,
+            tasks=request.tasks,
+            run_id=request.run_id,
+            assignments={role: choice.model for role, choice in assigned.items()} if backing.config else {},
         )
+
+    def _check_entitled(self, request: RunRequest, backing: Backing, assigned: Mapping[str, Choice]) -> None:
+        if backing.config is None:
+            return
+        check_entitled(request.entitled, backing.config.provider, backing.model)
+        for choice in assigned.values():
+            check_entitled(request.entitled, choice.model.provider, choice.model.model)
 
     def _check_batches(self, wanted: bool, graph: PhaseGraph, backing: Backing) -> None:
         """Raises `ConfigError` for a run by batches that nobody would take; a simulated run has no calls at all."""
@@ -171,7 +210,8 @@ class Settling:
     def estimate(self, request: RunRequest, past: Sequence[Past]) -> tuple[str, list[PhaseEstimate]]:
         """The model, and what each phase may use; needs no key. Raises `InputError`, `ConfigError` classes."""
         tokens = estimate_tokens(checked_brief(request.brief))
-        config = self.config(request.provider or self._loaded.settings.provider, request.model)
+        keys = self._keys_of(request)
+        config = keys.config(request.provider or keys.provider(), request.model)
         name, row = self._resolve(config)
         graph = self._graph(request.workflow)
         history = history_of(graph.workflow.name, past)
@@ -189,52 +229,49 @@ class Settling:
             text = text.replace(secret.reveal(), REDACTED)
         return text
 
-    def backing(self, mode: str, provider: str = "", model: str = "") -> Backing:
-        """The mode that `auto` comes to, and the model behind it.
+    def backing(
+        self, mode: str, provider: str = "", model: str = "", *, keys: KeySource | None = None, sent: Sequence[str] = ()
+    ) -> Backing:
+        """The mode that `auto` comes to, and the model behind it; `sent` are further providers that are needed.
 
         Raises `UnknownNameError` for a provider or model, `CredentialMissingError` in real mode.
         """
+        keys = keys or self._settings_keys
         if mode not in {"auto", "simulated", "real"}:
             raise ConfigError(f"'{mode}' is no mode.", do="Use auto, simulated or real.")
         if mode == "simulated":
             return Backing("simulated")
-        config = self.config(provider or self._loaded.settings.provider, model)
+        config = keys.config(provider or keys.provider(), model)
         if mode == "real" or provider:
             # A name that is wrong is told before a key that is missing: setting one would not help.
             self._resolve(config)
-        if config.credential is None and self._needs_key(config.provider):
-            if mode == "auto":
-                return Backing("simulated")
-            variables = " or ".join(credential_variables(config.provider, self._loaded.catalog)) or "a key"
-            raise CredentialMissingError(
-                f"Real mode needs a key for {config.provider}, and there is none.",
-                "It is never replaced by a simulation.",
-                f"Set {variables} in the environment or in .env, or run with --mode simulated.",
-            )
+        if mode == "auto" and not keys.has_key(config.provider):
+            return Backing("simulated")
+        lacking = [name for name in (config.provider, *sent) if not keys.has_key(name)]
+        if lacking:
+            raise keys.missing(lacking[0])
         if config.provider == SIMULATED:
             raise ConfigError("The provider 'simulated' asks no model.", do="Run with --mode simulated.")
         name, row = self._resolve(config)
         return Backing("real", config, name, {name: row} if row else {})
 
     def config(self, provider: str, model: str) -> LLMConfig:
-        """The model with its credential, read anew from the settings each time: keys stand in no state.
+        """The model with the operator's own credential, read anew from the settings: keys stand in no state."""
+        return self._settings_keys.config(provider, model)
 
-        The settings' base_url and model are those of the settings' provider: another one's key is not for that server.
-        """
-        loaded, settings = self._loaded, self._loaded.settings
-        own = provider == settings.provider
-        found = resolve_credentials(provider, reveal(loaded.keys), explicit=self._key, catalog=loaded.catalog)
-        first, spare = (*found, None, None)[:2]
-        return LLMConfig(
-            provider,
-            model or (settings.model if own else ""),
-            first.secret if first else None,
-            settings.base_url if own else "",
-            first.kind if first else "api_key",
-            spare.secret if spare else None,
-        )
+    def _keys_of(self, request: RunRequest) -> KeySource:
+        if request.keyring is None:
+            return self._settings_keys
+        return OwnKeys(request.keyring, self._loaded.settings.provider)
 
-
-def reveal(keys: Mapping[str, Secret]) -> dict[str, str]:
-    """Key variables by name, for the one who resolves credentials."""
-    return {name: secret.reveal() for name, secret in keys.items()}
+    def _assigned(self, wanted: Mapping[str, str], keys: KeySource) -> dict[str, Choice]:
+        """Role to the model that it was given, each checked. Raises `UnknownNameError`, `ConfigError`."""
+        chosen: dict[str, Choice] = {}
+        for agent, name in wanted.items():
+            provider, slash, model = name.partition("/")
+            if not slash or not provider or not model:
+                raise ConfigError(f"'{name}' names no model.", "It is for agent " + agent, "Write provider/model.")
+            config = keys.config(provider, model)
+            real, row = self._resolve(config)
+            chosen[resolve_role(agent).name] = Choice(ModelChoice(provider, real, config.base_url), row)
+        return chosen

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TextIO, TypeVar, cast, overload
 
 import typer
 
-from orchestrator_v2.core.errors import InputError
+from orchestrator_v2.core.errors import InputError, MissingExtraError
 from orchestrator_v2.core.secrets import Secret
 
 T = TypeVar("T")
@@ -29,6 +29,8 @@ class Given:
         self.data_dir: str | None = None
         self.database_url: str | None = None
         self.debug = False
+        self.flags: dict[str, Any] = {}
+        self.serve: Callable[[Any, Callable[[str], None]], Awaitable[None]] = _no_server
         self.secrets: list[Secret] = []
         self._loaded: Any = None
         self._log_dir: Path | None = None
@@ -58,6 +60,7 @@ class Given:
             "data_dir": self.data_dir,
             "database_url": self.database_url,
             "log_level": "debug" if self.debug else None,
+            **self.flags,
         }
         loaded, problems = inspect_settings(flags, os.environ, Path.cwd(), Path.home())
         self.secrets = live_secrets(loaded)
@@ -80,6 +83,18 @@ class Given:
         set_up_logging(loaded, cast(TextIO, _Log(None if self.debug else self.log())))
         return await open_orchestrator(loaded, **seams)
 
+    async def open_service(self, *, json_log: bool = False) -> Any:
+        """The `Service` on these settings; close it. A server logs to standard error, as JSON lines."""
+        try:
+            from orchestrator_v2.bootstrap import set_up_logging
+            from orchestrator_v2.server_bootstrap import open_service
+        except ImportError as error:
+            raise missing_server(error) from error
+        loaded = self.settings()
+        log = sys.stderr if json_log else cast(TextIO, _Log(None if self.debug else self.log()))
+        set_up_logging(loaded, log, json=json_log)
+        return await open_service(loaded)
+
     def ask(self, question: Callable[[Any], Awaitable[T]], *, models: bool = True) -> T:
         """Opens the orchestrator, asks it one thing and closes it; `models` as for `open`."""
         import asyncio
@@ -89,6 +104,19 @@ class Given:
                 return await question(orchestrator)
 
         return asyncio.run(asked())
+
+
+async def _no_server(service: Any, ready: Callable[[str], None]) -> None:
+    """Where nobody handed in how it is served."""
+    raise InputError("There is no server in this program.", do="Start it with `orchestrator serve`.")
+
+
+def missing_server(error: ImportError) -> MissingExtraError:
+    return MissingExtraError(
+        f"A server needs {error.name or 'packages that are not installed'}.",
+        "It is not part of the plain installation.",
+        "pip install 'orchestrator-v2[server]'",
+    )
 
 
 class _Log:

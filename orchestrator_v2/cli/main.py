@@ -6,8 +6,8 @@ What a command does is in the files named `…_commands.py`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +21,7 @@ from orchestrator_v2.cli import (
     record_commands,
     render,
     run_commands,
+    server_commands,
     setup_commands,
     terminal,
 )
@@ -29,6 +30,7 @@ from orchestrator_v2.cli.help_text import Command, Group
 from orchestrator_v2.core.errors import OrchestratorError
 
 PROGRAM = "orchestrator"
+Serve = Callable[[Any, Callable[[str], None]], Awaitable[None]]
 _PANELS = {
     "Start and go on": (run_commands.run, run_commands.resume, run_commands.retry, estimate_command.estimate),
     "Look": (
@@ -46,6 +48,7 @@ _PANELS = {
         control_commands.cancel,
     ),
     "Branch and repeat": (branch_commands.fork, branch_commands.rollback, branch_commands.replay),
+    "Serve": (server_commands.serve,),
     "Set up": (
         setup_commands.agents,
         model_commands.models,
@@ -66,6 +69,8 @@ def build_app() -> typer.Typer:
     for panel, commands in _PANELS.items():
         for command in commands:
             app.command(command.__name__.rstrip("_"), cls=Command, rich_help_panel=panel)(command)
+    app.add_typer(server_commands.users, rich_help_panel="Serve")
+    app.add_typer(server_commands.keys, rich_help_panel="Serve")
     app.add_typer(model_commands.providers, rich_help_panel="Set up")
     app.add_typer(model_commands.llm, rich_help_panel="Set up")
     app.add_typer(setup_commands.workflows, rich_help_panel="Set up")
@@ -105,10 +110,15 @@ def _global_options(
         render.say(context.get_help())
 
 
-def run_cli(arguments: Sequence[str]) -> int:
-    """Runs one command and gives its exit code; every failure is one paragraph on standard error."""
+def run_cli(arguments: Sequence[str], serve: Serve | None = None) -> int:
+    """Runs one command and gives its exit code; every failure is one paragraph on standard error.
+
+    `serve` is how a server's service is served, until a signal ends it.
+    """
     terminal.soften()
     options = Given()
+    if serve is not None:
+        options.serve = serve
     try:
         code = build_app()(args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=options)
         sys.stdout.flush()

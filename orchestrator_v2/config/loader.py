@@ -26,7 +26,7 @@ PREFIX = "ORCHESTRATOR_"
 MODELS_FILE = "models.toml"
 FIELDS = Settings.__struct_fields__
 # A `.env` may be somebody else's, as it comes with a repository: it does not say which rows of keys and servers count.
-NOT_FROM_DOTENV = ("models_file",)
+NOT_FROM_DOTENV = ("models_file", "host", "allowed_hosts", "model_origins")
 
 
 class LoadedSettings(msgspec.Struct, frozen=True):

@@ -51,6 +51,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_dir: Annotated[Path | None, Meta(description="Where log files are written. Empty: `logs` in data_dir.")] = None
     log_prompts: Annotated[bool, Meta(description="Whether prompts and answers are logged, redacted.")] = False
 
+    host: Annotated[str, Meta(min_length=1, description="Where the server listens.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="The server's port; 0 takes a free one.")] = 8000
+    allowed_hosts: Annotated[
+        str, Meta(description="Names by which the server may be called, comma separated, beside this machine's own.")
+    ] = ""
+    model_origins: Annotated[
+        str,
+        Meta(
+            description="Model servers on this machine or network that the server's users may name, comma separated,"
+            " such as http://localhost:11434."
+        ),
+    ] = ""
+    runs_at_once: Annotated[int, Meta(ge=1, le=256, description="How many runs the server drives at once.")] = 4
+    runs_per_user: Annotated[
+        int, Meta(ge=1, le=10_000, description="How many runs of a user may be under way or wait for their turn.")
+    ] = 50
+    requests_per_user: Annotated[int, Meta(ge=1, le=10_000, description="Requests of a user in flight at once.")] = 64
+    streams_per_user: Annotated[int, Meta(ge=1, le=100_000, description="Event streams of a user at once.")] = 1_000
+
     @property
     def database(self) -> str:
         """The address of the journal, worked out: `database_url`, or SQLite in `data_dir`."""

@@ -11,7 +11,12 @@ Where an error is made from a vendor's exception is `llm/errors.py`; how one is 
     │   ├── OutputPathError               --out cannot be written, or holds somebody's work
     │   ├── CredentialMissingError        real mode without a key
     │   ├── RunStateError                 not possible in the run's present state
-    │   └── SyncInLoopError               a `_sync` twin was called inside a running loop
+    │   ├── SyncInLoopError               a `_sync` twin was called inside a running loop
+    │   ├── UnauthenticatedError          no token, or one that is not known
+    │   ├── ForbiddenError                the user's role does not allow it
+    │   ├── ConflictError                 an idempotency key used for something else, a name that is taken
+    │   ├── TooLargeError                 a body over its limit
+    │   └── LimitedError                  too many at once; has `retry_after`
     ├── StoreError                        the database
     │   ├── StoreCorruptError             not a database, or damaged
     │   ├── StoreVersionError             written by a newer release
@@ -38,6 +43,7 @@ Where an error is made from a vendor's exception is `llm/errors.py`; how one is 
     │   ├── PromptTooLargeError           over the model's window; has `over_by` (tokens)
     │   └── MissingExtraError             a package is not installed; says how to
     ├── InvalidOutputError                a model's answer that does not fit its schema
+    ├── CredentialSealError               a stored key that does not open, or no master key
     └── WorkspaceError                    files and processes
         ├── UnsafePathError               a file name that leaves the workspace, or worse
         ├── GitError                      the git binary said no
@@ -127,6 +133,32 @@ class RunStateError(InputError):
 
 class SyncInLoopError(InputError):
     code = "sync_in_loop"
+
+
+class UnauthenticatedError(InputError):
+    code, http_status = "unauthenticated", 401
+
+
+class ForbiddenError(InputError):
+    code, http_status = "forbidden", 403
+
+
+class ConflictError(InputError):
+    code, http_status = "conflict", 409
+
+
+class TooLargeError(InputError):
+    code, http_status = "too_large", 413
+
+
+class LimitedError(InputError):
+    """`retry_after` is in seconds."""
+
+    code, http_status = "limited", 429
+
+    def __init__(self, what: str, why: str = "", do: str = "", *, retry_after: int = 1) -> None:
+        super().__init__(what, why, do)
+        self.retry_after = retry_after
 
 
 class StoreError(OrchestratorError):
@@ -271,6 +303,10 @@ class MissingExtraError(ProviderError):
 
 class InvalidOutputError(OrchestratorError):
     code = "invalid_output"
+
+
+class CredentialSealError(OrchestratorError):
+    code, parks_as = "credential_seal", "needs_credential"
 
 
 class WorkspaceError(OrchestratorError):

@@ -11,7 +11,7 @@ import msgspec
 
 from orchestrator_v2.core.records import SIMULATED, Artifact, Provenance, Receipt
 from orchestrator_v2.core.usage import NO_USAGE, Usage
-from orchestrator_v2.core.workflow import Workflow
+from orchestrator_v2.core.workflow import ModelChoice, Workflow
 
 
 class _Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", tag=True):
@@ -25,7 +25,9 @@ class RunStarted(_Event, frozen=True):
     ceiling); `prompts` is the digest of the templates; `prices` maps a model to its pinned price row.
     `answers` holds what the user said to the intake's questions; `review` is the reviewer (`agent` or `human`).
     `base_url` is where the model is reached, empty for the provider's own server. `batch`: all model calls go by the
-    provider's batch lane, not those alone whose phase says so.
+    provider's batch lane, not those alone whose phase says so. `assignments` maps an agent to a model of its own.
+    `tasks` is how many may be started before the run pauses (None: all). `keyring`: the keys are those that `owner_id`
+    has stored, never the environment's.
     """
 
     project_id: str
@@ -44,6 +46,14 @@ class RunStarted(_Event, frozen=True):
     forked_from: str = ""
     batch: bool = False
     base_url: str = ""
+    assignments: dict[str, ModelChoice] = {}
+    owner_id: str = "local"
+    keyring: bool = False
+    tasks: int | None = None
+
+    def model_for(self, agent: str) -> ModelChoice:
+        """The model that this agent works with."""
+        return self.assignments.get(agent) or ModelChoice(self.provider, self.model, self.base_url)
 
 
 class TaskStarted(_Event, frozen=True):
@@ -131,9 +141,14 @@ class RunParked(_Event, frozen=True):
 
 
 class RunResumed(_Event, frozen=True):
+    """`tasks` is how many may be started before the run pauses again (None: all); one that is only taken up again
+    (`recovered`) keeps what it had left."""
+
     by: str = ""
     budget: int | None = None
     reset: tuple[str, ...] = ()
+    tasks: int | None = None
+    recovered: bool = False
 
 
 class RunRolledBack(_Event, frozen=True):

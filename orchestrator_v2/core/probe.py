@@ -31,6 +31,7 @@ CRASH_POINTS = (
     "retry-sleep",
     "cancel",
     "budget-settle",
+    "key-rotation-row",
     "migration-statement",
     "recovery",
 )

@@ -19,7 +19,7 @@ SHORTEST = 6
 
 # Shapes of keys that the vendors document; a value that we do not hold is caught by its shape.
 _SHAPES = re.compile(
-    r"sk-[A-Za-z0-9_\-]{12,}|AIza[A-Za-z0-9_\-]{20,}|gsk_[A-Za-z0-9]{16,}|hf_[A-Za-z0-9]{16,}"
+    r"orc_[A-Za-z0-9_\-]{20,}|sk-[A-Za-z0-9_\-]{12,}|AIza[A-Za-z0-9_\-]{20,}|gsk_[A-Za-z0-9]{16,}|hf_[A-Za-z0-9]{16,}"
     r"|xai-[A-Za-z0-9]{16,}|(?<=[Bb]earer )[A-Za-z0-9._\-]{16,}"
 )
 _ESCAPED = re.compile("%[0-9A-F]{2}")

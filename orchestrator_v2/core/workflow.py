@@ -42,6 +42,14 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
     on_fail: str = ""
 
 
+class ModelChoice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The model that one agent works with. `base_url` is empty for the provider's own server."""
+
+    provider: str
+    model: str
+    base_url: str = ""
+
+
 class Workflow(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     phases: tuple[Phase, ...]

@@ -171,7 +171,8 @@ class Walk:
                 self._queued.add(phase_id)
                 self._queue.append(phase_id)
         chosen: list[str] = []
-        while self._queue and self._active < self._limit and not self._stopping:
+        left = self.session.state.tasks_left
+        while self._queue and self._active < self._limit and not self._stopping and len(chosen) != left:
             phase_id = self._queue.popleft()
             self._queued.discard(phase_id)
             if self.session.may_start(phase_id):

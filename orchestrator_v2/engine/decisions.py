@@ -29,6 +29,10 @@ MAX_LOST = 5
 MAX_FEEDBACK = 12_000
 
 
+# How a run stands that was to do so much and no more.
+HELD_BACK = e.RunParked("paused", "It was to go on by one phase, and did.", do="Advance it again, or resume it.")
+
+
 class Decision(msgspec.Struct, frozen=True):
     """Events to record now; `stop` is recorded when the tasks under way have ended (None: go on).
 

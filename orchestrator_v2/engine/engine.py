@@ -16,6 +16,7 @@ from orchestrator_v2.core.errors import InputError, RunStateError, UnknownNameEr
 from orchestrator_v2.core.ids import IdSource
 from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.core.records import content_hash
+from orchestrator_v2.core.workflow import ModelChoice
 from orchestrator_v2.engine import branches, decisions, signals
 from orchestrator_v2.engine import replay as replays
 from orchestrator_v2.engine.phase_graph import PhaseGraph
@@ -47,6 +48,11 @@ class NewRun(msgspec.Struct, frozen=True):
     batch: bool = False
     base_url: str = ""
     out: str = ""
+    project_id: str = ""
+    assignments: dict[str, ModelChoice] = {}
+    keyring: bool = False
+    tasks: int | None = None
+    run_id: str = ""
 
 
 class WorkflowEngine:
@@ -81,7 +87,7 @@ class WorkflowEngine:
         """Records a new run, durably, and opens it. From here on it is never lost."""
         brief = new.brief.encode()
         started = e.RunStarted(
-            project_id=self._ids.new("prj"),
+            project_id=new.project_id or self._ids.new("prj"),
             name=new.name,
             brief=content_hash(brief),
             workflow=new.graph.workflow,
@@ -96,9 +102,13 @@ class WorkflowEngine:
             batch=new.batch,
             base_url=new.base_url,
             answers=new.answers,
+            assignments=new.assignments,
+            owner_id=new.owner_id,
+            keyring=new.keyring,
+            tasks=new.tasks,
         )
         blobs = {started.brief: brief}
-        return await self._create([started], blobs, new.graph, owner_id=new.owner_id, out=new.out)
+        return await self._create([started], blobs, new.graph, owner_id=new.owner_id, out=new.out, run_id=new.run_id)
 
     async def _create(
         self,
@@ -109,8 +119,9 @@ class WorkflowEngine:
         owner_id: str,
         out: str,
         mode: str = "",
+        run_id: str = "",
     ) -> RunSession:
-        run_id, now = self._ids.new("run"), self._clock.now()
+        run_id, now = run_id or self._ids.new("run"), self._clock.now()
         recorded = [e.Recorded(seq, now, event) for seq, event in enumerate(events, 1)]
         state = fold(run_id, recorded)
         begun = state.begun
@@ -149,9 +160,14 @@ class WorkflowEngine:
             probe=self._probe,
         )
 
-    async def row(self, run_id: str) -> RunRow:
-        """The run's row; raises `UnknownNameError`. A unique beginning of the id will do."""
-        row = await self.journal.run(run_id)
+    async def row(self, run_id: str, *, owner_id: str | None = None) -> RunRow:
+        """The run's row; raises `UnknownNameError`. A unique beginning of the id will do.
+
+        With `owner_id` only that owner's run of exactly that id: another's is as unknown as none.
+        """
+        row = await self.journal.run(run_id, owner_id=owner_id)
+        if row is None and owner_id is not None:
+            raise UnknownNameError("run", run_id, (), "List the project's runs to see what there is.")
         if row is None:
             known = [other.run_id for other in await self.journal.runs(limit=20)]
             if sum(name.startswith(run_id) for name in known) > 1:
@@ -185,9 +201,11 @@ class WorkflowEngine:
         """Makes a run whose worker died go on: what was under way is pending again, what is done stays done."""
         self._probe("recovery")
         if not session.ended:
-            await session.record(e.RunResumed(by=by, budget=budget))
+            await session.record(e.RunResumed(by=by, budget=budget, recovered=True))
 
-    async def resume(self, session: RunSession, *, by: str, budget: int | None = None) -> None:
+    async def resume(
+        self, session: RunSession, *, by: str, budget: int | None = None, tasks: int | None = None
+    ) -> None:
         """Goes on with a run that stands still or has failed; failed phases are tried in a new round."""
         if session.state.status in {RunStatus.COMPLETED, RunStatus.CANCELLED}:
             raise RunStateError(
@@ -200,7 +218,7 @@ class WorkflowEngine:
         judged = failed if session.state.status is RunStatus.NEEDS_ATTENTION else []
         again = dict.fromkeys([*failed, *worn, *branches.reopeners(session.graph, judged)])
         reset = tuple(name for name in session.graph.order if name in again)
-        await session.record(e.RunResumed(by=by, budget=budget, reset=reset))
+        await session.record(e.RunResumed(by=by, budget=budget, reset=reset, tasks=tasks))
 
     async def retry(self, session: RunSession, phase: str, *, by: str) -> None:
         """Does one phase, and all that stands on it, anew with fresh calls; what it made stays as its input."""
@@ -214,22 +232,20 @@ class WorkflowEngine:
         resets = tuple(name for name in session.graph.order if name in plan.again and name in session.state.phases)
         await session.record(e.RunRolledBack(phase=phase, resets=resets), *plan.replaced, blobs=plan.blobs)
 
-    async def fork(
-        self, run_id: str, phase: str, replacements: Mapping[str, bytes], *, out: str, owner_id: str = "local"
-    ) -> RunSession:
+    async def fork(self, run_id: str, phase: str, replacements: Mapping[str, bytes], *, out: str) -> RunSession:
         """A new run that keeps everything upstream of `phase` and works on from there; nothing is paid again."""
         state = await self.state(run_id)
         graph = PhaseGraph(state.begun.workflow)
         plan = branches.plan(graph, state, phase, replacements)
         events = branches.kept_events(graph, state, plan, forked_from=run_id)
-        return await self._create(events, plan.blobs, graph, owner_id=owner_id, out=out)
+        return await self._create(events, plan.blobs, graph, owner_id=state.begun.owner_id, out=out)
 
-    async def replay(self, run_id: str, *, out: str, owner_id: str = "local") -> replays.Replayed:
+    async def replay(self, run_id: str, *, out: str) -> replays.Replayed:
         """A new run that does the recorded one again, in its recorded order, from its recorded answers."""
         recorded = await self.journal.events(run_id)
         state = fold(run_id, recorded)
         first = replays.first_event(state.begun, run_id)
-        session = await self._create([first], {}, owner_id=owner_id, out=out, mode=replays.REPLAY)
+        session = await self._create([first], {}, owner_id=state.begun.owner_id, out=out, mode=replays.REPLAY)
         end: e.Event = replays.BROKEN
         try:
             replayed = await replays.replay(session, recorded[1:], self._runner, self.journal.blobs)

@@ -109,12 +109,18 @@ class Journal(Protocol):
 
     async def release(self, claim: Claim) -> None: ...
 
-    async def run(self, run_id: str) -> RunRow | None:
-        """Also finds by a unique prefix of the id."""
+    async def run(self, run_id: str, *, owner_id: str | None = None) -> RunRow | None:
+        """Also finds by a unique prefix of the id. With `owner_id` only that owner's run of exactly that id."""
         ...
 
     async def runs(
-        self, *, owner_id: str | None = None, statuses: Sequence[str] = (), before: int | None = None, limit: int = 50
+        self,
+        *,
+        owner_id: str | None = None,
+        project_id: str | None = None,
+        statuses: Sequence[str] = (),
+        before: int | None = None,
+        limit: int = 50,
     ) -> list[RunRow]:
         """Newest first; `before` is the run_no of the last row of the page before."""
         ...

@@ -184,7 +184,9 @@ class RunSession:
     async def conclude(self) -> None:
         """Records why the walk stands still, when no task is under way any more."""
         if not self.ended:
-            self._put((self.stop or self._patience() or decisions.standstill(self.state),))
+            held_back = self.state.tasks_left == 0 and self.startable()
+            stop = self.stop or (decisions.HELD_BACK if held_back else None)
+            self._put((stop or self._patience() or decisions.standstill(self.state),))
             await self._flush(consumed=tuple(sorted(self._taken_at_end)))
 
     def _patience(self) -> e.RunParked | None:

@@ -76,7 +76,8 @@ class ProjectState(msgspec.Struct, frozen=True):
     """A run as the fold of its events up to `seq`.
 
     `phases` holds only those that something has happened to; the others are `FRESH`. `settled` counts the
-    phases that are done or skipped; `budget` is in nano-dollars (None: no ceiling).
+    phases that are done or skipped; `budget` is in nano-dollars (None: no ceiling); `tasks_left` is how many may
+    still be started before the run pauses (None: all).
     """
 
     run_id: str
@@ -87,6 +88,7 @@ class ProjectState(msgspec.Struct, frozen=True):
     settled: int = 0
     usage: Usage = NO_USAGE
     budget: int | None = None
+    tasks_left: int | None = None
     stopped: str = ""
     advice: str = ""
     resume_at: float | None = None

@@ -49,6 +49,7 @@ def _run_started(state: ProjectState, event: e.RunStarted, recorded: e.Recorded)
         seq=recorded.seq,
         started=event,
         budget=event.budget,
+        tasks_left=event.tasks,
         started_at=recorded.at,
         changed_at=recorded.at,
     )
@@ -64,7 +65,8 @@ def _task_started(state: ProjectState, event: e.TaskStarted, recorded: e.Recorde
         started_at=recorded.at,
         ended_at=None,
     )
-    return _with(state, recorded, event.phase, before, phase)
+    left = None if state.tasks_left is None else max(state.tasks_left - 1, 0)
+    return _with(state, recorded, event.phase, before, phase, tasks_left=left)
 
 
 _GATES = {
@@ -196,6 +198,10 @@ def _abandoned(phases: immutables.Map[str, PhaseState]) -> immutables.Map[str, P
 def _run_resumed(state: ProjectState, event: e.RunResumed, recorded: e.Recorded) -> ProjectState:
     """Tasks that were under way when their worker died are pending again, and counted as lost."""
     phases = _reset(_abandoned(state.phases), event.reset, lost=0, loops=0)
+    left = event.tasks
+    if event.recovered and state.tasks_left is not None:
+        # A task that its worker took down with it may be started once more.
+        left = state.tasks_left + sum(entry.status is PhaseStatus.RUNNING for entry in state.phases.values())
     return _counted(
         state,
         phases,
@@ -204,6 +210,7 @@ def _run_resumed(state: ProjectState, event: e.RunResumed, recorded: e.Recorded)
         stopped="",
         advice="",
         resume_at=None,
+        tasks_left=left,
         budget=state.budget if event.budget is None else event.budget,
     )
 

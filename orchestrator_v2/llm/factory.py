@@ -20,7 +20,9 @@ from orchestrator_v2.llm.base import Invoker, Reachable, innermost
 from orchestrator_v2.llm.catalog import Catalog, ModelInfo, ProviderRow, load_catalog, resolve_model
 from orchestrator_v2.llm.circuit import Circuit, CircuitConfig, Health
 from orchestrator_v2.llm.client import LLMClient
+from orchestrator_v2.llm.egress import Egress
 from orchestrator_v2.llm.entry_points import foreign_names, load_foreign
+from orchestrator_v2.llm.key_watch import KeyWatch
 from orchestrator_v2.llm.lane import Lane, RateLimits
 from orchestrator_v2.llm.ledger import CallLedger, RecordedAnswers
 from orchestrator_v2.llm.meter import Meter
@@ -47,6 +49,7 @@ from orchestrator_v2.llm.wrappers.recorded import RecordedClient
 from orchestrator_v2.llm.wrappers.retrying import RetryingClient
 from orchestrator_v2.llm.wrappers.search_augmented import SearchAugmentedLlm
 from orchestrator_v2.llm.wrappers.second_key import SecondKeyClient
+from orchestrator_v2.llm.wrappers.watched_key import WatchedKeyClient
 from orchestrator_v2.llm.wrappers.whole import WholeClient
 
 __all__ = ["Answer", "LLMFactory", "ScriptedCall", "ScriptedLLM"]
@@ -59,11 +62,13 @@ _ASK_SECONDS = 1.0
 
 
 class Guard(msgspec.Struct, frozen=True):
-    """What stands before each sending: the key's limits, the origin's circuit, the longest wait in seconds."""
+    """What stands before each sending: the key's limits and its watch, the origin's circuit, the longest wait in
+    seconds."""
 
     limits: RateLimits | None
     circuit: CircuitConfig | None
     cap: float
+    watch: KeyWatch | None = None
 
 
 class LLMFactory:
@@ -72,6 +77,7 @@ class LLMFactory:
     `environ` is looked at to say which providers have a key, and for the keys of search engines. `roles` says which
     model an agent's role uses (`{"qa": {"provider": "openai", "model": "gpt-6-luna"}}`), `default` what the others do.
     `catalog` are the rows of providers and models, those of the package unless a user has some of their own.
+    `egress` says what guarded configurations may connect to; without one they are refused.
     """
 
     def __init__(
@@ -86,6 +92,7 @@ class LLMFactory:
         roles: Mapping[str, Mapping[str, str]] | None = None,
         default: LLMConfig = DEFAULT_PROVIDER,
         catalog: Catalog | None = None,
+        egress: Egress | None = None,
     ) -> None:
         self.catalog = load_catalog() if catalog is None else catalog
         self._clock = clock
@@ -96,11 +103,12 @@ class LLMFactory:
         self._timeouts = timeouts or Timeouts()
         self._providers: dict[str, Provider] = {}
         self._wires: dict[str, Provider] = {}
-        self._lanes: dict[tuple[str, str, Secret | None], Lane] = {}
+        self._lanes: dict[tuple[str, str, Secret | None, bool], Lane] = {}
         self._circuits: dict[str, Circuit] = {}
         self._silent: dict[str, str] = {}
         self._roles = {role: _role_parts(role, parts) for role, parts in (roles or {}).items()}
         self._default = default
+        self._egress = egress
 
     def register_provider(self, name: str, provider: Provider) -> None:
         """Adds a provider, or puts another in the place of one."""
@@ -118,7 +126,7 @@ class LLMFactory:
         base_url that no key may be sent to.
         """
         self._provider(config.provider)
-        base_url = check_base_url(config.base_url) if config.base_url else ""
+        base_url = self._accepted(config)
         now = self._clock.now() if as_of is None else as_of
         info = resolve_model(config.provider, config.model, now=now, base_url=base_url, catalog=self.catalog)
         if prices and info.name in prices:
@@ -139,9 +147,11 @@ class LLMFactory:
         default = self._default
         elsewhere = parts.get("provider", default.provider) != default.provider
         if elsewhere:
-            return LLMConfig(parts["provider"], parts.get("model", ""), base_url=parts.get("base_url", ""))
+            own = LLMConfig(parts["provider"], parts.get("model", ""), base_url=parts.get("base_url", ""))
+            return msgspec.structs.replace(own, guarded=default.guarded)
         if parts.get("base_url", default.base_url) != default.base_url:
-            return LLMConfig(default.provider, parts.get("model", default.model), base_url=parts["base_url"])
+            own = LLMConfig(default.provider, parts.get("model", default.model), base_url=parts["base_url"])
+            return msgspec.structs.replace(own, guarded=default.guarded)
         return msgspec.structs.replace(default, model=parts.get("model", default.model))
 
     def create_client(
@@ -159,20 +169,21 @@ class LLMFactory:
         search: SearchConfig | None = None,
         batch: bool = False,
         as_of: float | None = None,
+        watch: KeyWatch | None = None,
     ) -> LLMClient:
-        """The stack of docs/decisions/0004 and 0006; what is not asked for is left out.
+        """The stack of docs/decisions/0004 and 0006; what is not asked for is left out. Raises what `resolve` raises.
 
         `limits` hold for all clients on the key, `circuit` for all on the origin (its first configuration stays).
         `batch` sends by the provider's batch lane and needs a `ledger`; see docs/decisions/0008.
-        Raises what `resolve` raises, `CredentialMissingError` without a key, `MissingExtraError` without a package
-        that its wire needs, `RequestRejectedError` for a search that the provider does not have.
+        `watch` speaks for the key of `config`: it is asked before each sending, and told when the key is refused.
+        Raises also `CredentialMissingError`, `MissingExtraError`, and `RequestRejectedError` for a search it has not.
         """
         configs = (config, *fallbacks)
         infos = [self.resolve(each, prices=prices, as_of=as_of) for each in configs]
         secrets = [secret for each in configs for secret in (each.credential, each.spare_credential) if secret]
         retry = retry or RetryConfig()
         meter = Meter(infos, percent=batch_percent(infos, ledger) if batch else 100)
-        guards = [Guard(limits if each is config else None, circuit, retry.retry_after_cap) for each in configs]
+        guards = _guards(configs, Guard(limits, circuit, retry.retry_after_cap, watch))
         providers = [self._connect(*each) for each in zip(configs, infos, guards, strict=True)]
         client = FallbackClient(providers[0], providers[1:]) if fallbacks else providers[0]
 
@@ -196,7 +207,8 @@ class LLMFactory:
 
     def create_replay(self, config: LLMConfig, ledger: RecordedAnswers) -> LLMClient:
         """A client that answers as `config` once did, from `ledger` alone; needs no key and no network."""
-        base_url = check_base_url(config.base_url) if config.base_url else ""
+        # What a server's user gave was checked for each call; nothing is sent now.
+        base_url = check_base_url(config.base_url) if config.base_url and not config.guarded else config.base_url
         # Priced and placed in time by nobody: a recorded run may use a model that is long retired.
         info = resolve_model(config.provider, config.model, now=0.0, base_url=base_url, catalog=self.catalog)
         own = ReplayClient(info.provider, info.name, ledger)
@@ -281,9 +293,13 @@ class LLMFactory:
         return SecondKeyClient(first, self._guarded(provider, spare, info, guard))
 
     def _guarded(self, provider: Provider, config: LLMConfig, info: ModelInfo, guard: Guard) -> Invoker:
-        """rate_limited(circuit(provider)): the circuit is asked last, as it may have opened during the wait."""
-        connection = self._connection(config, info)
+        """rate_limited(circuit(watched(provider))): what may change during the wait is asked after it."""
+        is_own_wire = provider in self._wires.values()
+        connection = self._connection(config, info, guard.watch if is_own_wire else None)
         client, door = provider.connect(connection), always_open
+        if guard.watch is not None and not is_own_wire:
+            secrets = [config.credential] if config.credential else []
+            client = WatchedKeyClient(client, guard.watch, secrets=secrets)
         if guard.circuit is not None:
             circuit = self._circuit(info, guard.circuit)
             client, door = CircuitClient(client, circuit), circuit.check
@@ -329,12 +345,30 @@ class LLMFactory:
             return f"no good answer from {info.base_url}: {error.code}"
         return ""
 
-    def _connection(self, config: LLMConfig, info: ModelInfo) -> Connection:
-        lane = self._lane(config, info)
-        return Connection(config, info, self._pool, self._clock, self._probe, self._timeouts, lane)
+    def _accepted(self, config: LLMConfig) -> str:
+        """The configuration's own base_url as it is connected to, empty where it has none. Raises `ConfigError`."""
+        egress = self._egress_of(config)
+        if not config.base_url:
+            return ""
+        return check_base_url(config.base_url) if egress is None else egress.accept(config.base_url)
+
+    def _egress_of(self, config: LLMConfig) -> Egress | None:
+        if config.guarded and self._egress is None:
+            raise ConfigError(
+                f"The address of {config.provider} is a user's word.",
+                "Nothing says here what may be connected to for users.",
+                "Give the factory an Egress.",
+            )
+        return self._egress if config.guarded else None
+
+    def _connection(self, config: LLMConfig, info: ModelInfo, watch: KeyWatch | None = None) -> Connection:
+        lane, egress = self._lane(config, info), self._egress_of(config)
+        return Connection(config, info, self._pool, self._clock, self._probe, self._timeouts, lane, egress, watch)
 
     def _lane(self, config: LLMConfig, info: ModelInfo) -> Lane:
-        return self._lanes.setdefault((config.provider, info.base_url, config.credential), Lane(self._clock))
+        return self._lanes.setdefault(
+            (config.provider, info.base_url, config.credential, config.guarded), Lane(self._clock)
+        )
 
     def _availability(self, name: str, provider: Provider, *, silent: str | None = None) -> Availability:
         extra = provider.missing_extra()
@@ -344,6 +378,13 @@ class LLMFactory:
         unheard = self._silent.get(name, "") if silent is None else silent
         missing = f"run: {extra}" if extra else "no key in the environment" if no_key else unheard
         return Availability(name, not missing, missing, source)
+
+
+def _guards(configs: Sequence[LLMConfig], first: Guard) -> list[Guard]:
+    """`first` for the first configuration, and without its limits for the fallbacks."""
+    if first.watch is not None and any(each.credential != configs[0].credential for each in configs):
+        raise ConfigError("A watched key has fallbacks.", "Nobody would watch theirs.", "Leave them out.")
+    return [first, *(msgspec.structs.replace(first, limits=None) for _ in configs[1:])]
 
 
 def _role_parts(role: str, parts: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
 from urllib.parse import SplitResult, urlsplit
 
 from orchestrator_v2.core.errors import ConfigError
@@ -22,11 +23,23 @@ _NO_BRACKETS = ("An IPv6 address stands in brackets.", "Write it as in http://[:
 _IN_THE_OPEN = ("A key would travel in the open.", "Use https; http is for this machine only.")
 
 
-def check_base_url(url: str) -> str:
+def check_base_url(url: str, *, listed: Collection[str] = ()) -> str:
+    """`url` as `normal_url` gives it.
+
+    Raises `ConfigError` for one that a key must not be sent to: allowed is https to any host, and http to this machine
+    and to the origins (as of `origin_of`) that are `listed`.
+    """
+    normal = normal_url(url)
+    parts = urlsplit(normal)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or "") and origin_of(normal) not in listed:
+        raise _refused(normal, _IN_THE_OPEN)
+    return normal
+
+
+def normal_url(url: str) -> str:
     """`url` without trailing slashes, the host's name in the ASCII form that is looked up and compared.
 
-    Raises `ConfigError` for one that a key must not be sent to: allowed is https to any host and http to this machine;
-    never user info, query or fragment.
+    Raises `ConfigError` for what is no http(s) URL, or has user info, query or fragment.
     """
     try:
         parts = urlsplit(url.strip())
@@ -45,8 +58,6 @@ def check_base_url(url: str) -> str:
     ascii_host = _in_ascii(host)
     if not ascii_host:
         raise _refused(url, _NO_HOST)
-    if parts.scheme == "http" and not is_loopback(ascii_host):
-        raise _refused(url, _IN_THE_OPEN)
     netloc = parts.netloc if host.isascii() else ascii_host + (f":{port}" if port else "")
     return _rebuilt(parts, netloc).rstrip("/")
 

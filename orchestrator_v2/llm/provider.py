@@ -13,7 +13,10 @@ from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.llm.base import Invoker
 from orchestrator_v2.llm.catalog import ModelInfo
+from orchestrator_v2.llm.egress import Egress
+from orchestrator_v2.llm.key_watch import KeyWatch
 from orchestrator_v2.llm.lane import Lane
+from orchestrator_v2.llm.origin import check_base_url
 from orchestrator_v2.llm.pool import ClientPool
 from orchestrator_v2.llm.types import LLMConfig
 
@@ -27,7 +30,11 @@ class Timeouts(msgspec.Struct, frozen=True):
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """What a provider needs to make a client: the model, whose key, and the factory's shared parts."""
+    """What a provider needs to make a client: the model, whose key, and the factory's shared parts.
+
+    `egress` is None unless the config is guarded, `watch` unless the key is a stored one. `Wire` heeds both; a provider
+    that opens connections of its own has to connect to what `egress` gives it.
+    """
 
     config: LLMConfig
     info: ModelInfo
@@ -36,6 +43,12 @@ class Connection(msgspec.Struct, frozen=True):
     probe: Probe
     timeouts: Timeouts
     lane: Lane
+    egress: Egress | None = None
+    watch: KeyWatch | None = None
+
+    def accepted(self, url: str) -> str:
+        """`url` as it is connected to. Raises `ConfigError` for one that the key must not be sent to."""
+        return check_base_url(url) if self.egress is None else self.egress.accept(url)
 
 
 class Availability(msgspec.Struct, frozen=True):

@@ -13,6 +13,8 @@ import httpx2
 
 from orchestrator_v2.core.errors import BadGatewayError, RequestRejectedError
 from orchestrator_v2.core.probe import Probe
+from orchestrator_v2.llm.egress import Egress
+from orchestrator_v2.llm.egress_transport import GuardedTransport
 from orchestrator_v2.llm.errors import make_error
 from orchestrator_v2.llm.origin import origin_of
 from orchestrator_v2.llm.provider import Timeouts
@@ -24,11 +26,16 @@ _STREAMS = ("text/event-stream", "application/vnd.amazon.eventstream")
 _WINDOW = 64 * 1024
 
 
-def create_http_client(base_url: str, timeouts: Timeouts, probe: Probe) -> httpx2.AsyncClient:
-    """A client that follows no redirect, reads no environment, and talks to the origin of `base_url` only."""
+def create_http_client(
+    base_url: str, timeouts: Timeouts, probe: Probe, egress: Egress | None = None
+) -> httpx2.AsyncClient:
+    """A client that follows no redirect, reads no environment, and talks to the origin of `base_url` only.
+
+    With an `egress` it connects to what that allows. Raises `ConfigError` for a base_url that it does not accept.
+    """
     # The pool looks at each idle connection for each request; a run's parallel calls find theirs again among four.
     limits = httpx2.Limits(max_connections=100, max_keepalive_connections=4)
-    inner = httpx2.AsyncHTTPTransport(trust_env=False, limits=limits)
+    inner = _inner(base_url, limits, egress)
     return httpx2.AsyncClient(
         base_url=base_url,
         transport=_BoundTransport(inner, origin_of(base_url), probe),
@@ -37,6 +44,12 @@ def create_http_client(base_url: str, timeouts: Timeouts, probe: Probe) -> httpx
         trust_env=False,
         headers={"Accept-Encoding": "identity"},
     )
+
+
+def _inner(base_url: str, limits: httpx2.Limits, egress: Egress | None) -> httpx2.AsyncBaseTransport:
+    if egress is None or egress.lists(egress.accept(base_url)):
+        return httpx2.AsyncHTTPTransport(trust_env=False, limits=limits)
+    return GuardedTransport(egress, limits)
 
 
 class _BoundTransport(httpx2.AsyncBaseTransport):

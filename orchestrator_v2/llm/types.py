@@ -89,6 +89,7 @@ class LLMConfig(msgspec.Struct, frozen=True):
     """Which model, by whom, with which key. The key is a `Secret` and this class is never serialised.
 
     `spare_credential` is an API key that is used once the provider has refused `credential`, an OAuth token.
+    `guarded`: the `base_url` is the word of a server's user, so the factory's `Egress` says what is connected to.
     """
 
     provider: str
@@ -97,6 +98,7 @@ class LLMConfig(msgspec.Struct, frozen=True):
     base_url: str = ""
     credential_kind: Literal["api_key", "oauth_token"] = "api_key"
     spare_credential: Secret | None = None
+    guarded: bool = False
 
 
 # The note of an answer that was cut by the window itself, where a larger max_tokens would not help.

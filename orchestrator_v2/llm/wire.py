@@ -15,6 +15,7 @@ import msgspec
 from orchestrator_v2.core.errors import BadGatewayError, ProviderError
 from orchestrator_v2.core.secrets import Secret, redact
 from orchestrator_v2.llm.errors import from_exception, from_status, make_error
+from orchestrator_v2.llm.key_watch import watched
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.types import Completion
 
@@ -27,6 +28,8 @@ EVENT_STREAM = "text/event-stream"
 
 class Wire:
     """Posts to one base URL with one credential; its HTTP client is the factory's and is shared.
+
+    Where the key is watched, it is asked for before each request, as also batches and counts of tokens pass here.
 
     `secrets` are shown nowhere. The client is kept under them, but for those that are `passing`: each new one would
     leave a client behind.
@@ -49,20 +52,21 @@ class Wire:
         Raises the `ProviderError` of any other status and content, of the transport's faults, and, around the
         reading too, of whatever four libraries below let through.
         """
-        try:
-            http = self._http()
-            request = http.build_request("POST", path, content=msgspec.json.encode(body), headers=dict(headers))
-            response = await http.send(request, stream=True)
+        async with watched(self._connection.watch, self._secrets):
             try:
-                self._connection.lane.learn(response.headers)
-                await self._check(response, kind)
-                yield response
-            finally:
-                await response.aclose()
-        except ProviderError:
-            raise
-        except Exception as exc:  # noqa: BLE001 - named by class in `errors.py`, where each has its meaning
-            raise from_exception(exc, secrets=self._secrets) from None
+                http = self._http()
+                request = http.build_request("POST", path, content=msgspec.json.encode(body), headers=dict(headers))
+                response = await http.send(request, stream=True)
+                try:
+                    self._connection.lane.learn(response.headers)
+                    await self._check(response, kind)
+                    yield response
+                finally:
+                    await response.aclose()
+            except ProviderError:
+                raise
+            except Exception as exc:  # noqa: BLE001 - named by class in `errors.py`, where each has its meaning
+                raise from_exception(exc, secrets=self._secrets) from None
 
     async def fetch(
         self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any] | bytes | None = None
@@ -71,6 +75,12 @@ class Wire:
 
         A `body` of bytes is sent as it is, under the type that `headers` name.
         """
+        async with watched(self._connection.watch, self._secrets):
+            return await self._fetched(method, path, headers, body)
+
+    async def _fetched(
+        self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any] | bytes | None
+    ) -> dict[str, Any]:
         content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         try:
             async with asyncio.timeout(self._connection.timeouts.total):
@@ -109,10 +119,11 @@ class Wire:
         from orchestrator_v2.llm.transport import create_http_client
 
         connection = self._connection
-        key = (connection.info.provider, self._base_url, *self._kept_under)
+        guarded = connection.egress is not None
+        key = (connection.info.provider, self._base_url, guarded, *self._kept_under)
 
         def build() -> tuple[Any, Any]:
-            http = create_http_client(self._base_url, connection.timeouts, connection.probe)
+            http = create_http_client(self._base_url, connection.timeouts, connection.probe, connection.egress)
             return http, http.aclose
 
         return connection.pool.get(key, build)

@@ -1,6 +1,6 @@
 """One transaction of many units: fencing, postponed multi-row inserts, and a bad unit that fails alone.
 
-What the units do is in `event_log.py`, `runs.py`, `signals.py`, `model_calls.py`; who commits is a database's writer.
+What the units do is in the file named after their subject; who commits is a database's writer.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from orchestrator_v2.core.errors import BudgetError, FencedError, StoreError
 from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.engine.ports import Claim
+from orchestrator_v2.persistence.spending import SqlPurses
 
 Row = tuple[Any, ...]
 
@@ -39,7 +40,11 @@ class Session(Protocol):
     def close(self) -> None: ...
 
     def heads(self, run_nos: Sequence[int]) -> list[Row]:
-        """(run_no, epoch, spent, unpriced, id of the last event) of those runs, locked until the transaction ends."""
+        """(run_no, epoch, spent, unpriced, id of the last event, owner) of those runs, locked until the end."""
+        ...
+
+    def hold(self, names: Sequence[str]) -> None:
+        """Waits until no other transaction holds one of these, and holds them until this one ends."""
         ...
 
 
@@ -51,19 +56,36 @@ class Head:
     spent: int
     unpriced: int
     last: int
+    owner_id: str
+
+
+@dataclass(slots=True)
+class Unit:
+    """Work that is committed whole or not at all. It may be applied again, and checks before it writes.
+
+    `before` and `after` name the crash points on both sides of its commit; `run_no` is the run it is fenced by;
+    `holds` names what no other transaction may be changing meanwhile.
+    """
+
+    apply: Callable[[Transaction], Any]
+    run_no: int = 0
+    before: str = ""
+    after: str = ""
+    holds: str = ""
 
 
 class Transaction:
     """What a unit may do. Rows given to `later` go in together at the end, one prepared statement for all."""
 
-    def __init__(self, session: Session, run_nos: Iterable[int]) -> None:
+    def __init__(self, session: Session, units: Sequence[Unit]) -> None:
         self.session = session
-        self._heads: dict[int, Head] = {}
+        self.purses = SqlPurses(session)
         self._later: dict[str, list[Row]] = {}
-        self.load(run_nos)
-
-    def load(self, run_nos: Iterable[int]) -> None:
-        self._heads.update((row[0], Head(*row[1:5])) for row in self.session.heads(sorted(run_nos)))
+        # In order, so that two transactions do not wait for each other.
+        heads = session.heads(sorted({unit.run_no for unit in units if unit.run_no}))
+        self._heads = {row[0]: Head(*row[1:6]) for row in heads}
+        if held := {unit.holds for unit in units if unit.holds}:
+            session.hold(sorted(held))
 
     def fence(self, claim: Claim) -> Head:
         """Raises `FencedError` when another worker has claimed the run since."""
@@ -84,19 +106,7 @@ class Transaction:
         for statement, rows in waiting.items():
             if rows:
                 self.session.many(statement, rows)
-
-
-@dataclass(slots=True)
-class Unit:
-    """Work that is committed whole or not at all. It may be applied again, and checks before it writes.
-
-    `before` and `after` name the crash points on both sides of its commit; `run_no` is the run it is fenced by.
-    """
-
-    apply: Callable[[Transaction], Any]
-    run_no: int = 0
-    before: str = ""
-    after: str = ""
+        self.purses.flush()
 
 
 Outcome = tuple[Any, Exception | None]
@@ -127,7 +137,7 @@ def passed(units: Sequence[Unit], outcomes: Sequence[Outcome], probe: Probe) -> 
 
 
 def _together(session: Session, units: Sequence[Unit]) -> list[Outcome]:
-    transaction = Transaction(session, {unit.run_no for unit in units if unit.run_no})
+    transaction = Transaction(session, units)
     outcomes: list[Outcome] = []
     for unit in units:
         try:
@@ -141,7 +151,7 @@ def _together(session: Session, units: Sequence[Unit]) -> list[Outcome]:
 def _alone(session: Session, unit: Unit) -> Outcome:
     session.change("SAVEPOINT unit")
     try:
-        transaction = Transaction(session, [unit.run_no] if unit.run_no else [])
+        transaction = Transaction(session, [unit])
         value = unit.apply(transaction)
         transaction.flush()
     except REFUSALS as error:

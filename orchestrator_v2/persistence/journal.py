@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from orchestrator_v2.core.accounts import Accounts, Ceilings, CredentialStore, Projects, UsageBook
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import ConfigError, MissingExtraError
 from orchestrator_v2.core.probe import Probe, no_probe
@@ -18,15 +19,26 @@ Durability = Literal["full", "normal"]
 
 
 class StoredJournal(Journal, Protocol):
-    """The journal, and the ledgers of model calls that lie in the same database."""
+    """The journal, and what lies in the same database: the ledgers of model calls, and the stores of a server."""
 
-    def ledger(self, claim: Claim, budget: int | None) -> CallLedger:
-        """The calls of the claimed run; `budget` is its ceiling in nano-dollars (None: no ceiling)."""
+    def ledger(self, claim: Claim, budget: int | None, ceilings: Ceilings | None = None) -> CallLedger:
+        """The calls of the claimed run; `budget` is its ceiling in nano-dollars (None: no ceiling).
+
+        `ceilings` are its owner's, over all of the owner's runs: `begin` refuses what does not fit one of them too.
+        """
         ...
 
     async def recorded_calls(self, run_id: str) -> list[CallRow]:
         """All calls of a run, oldest first, without a claim on it; [] where there is none."""
         ...
+
+    def accounts(self) -> Accounts: ...
+
+    def credentials(self) -> CredentialStore: ...
+
+    def projects(self) -> Projects: ...
+
+    def usage(self) -> UsageBook: ...
 
 
 async def open_journal(

@@ -1,10 +1,11 @@
-"""The ledger's rules on every database: what fits a budget, what a settled call costs, which answer counts.
+"""The ledger's rules on every database: what fits a budget and a ceiling, what a call costs, which answer counts.
 
-The rows themselves are kept by `model_calls.py` and, in memory, by `memory_calls.py`.
+The rows themselves are kept by `model_calls.py` and, in memory, by `memory_calls.py`; the sums by `spending.py`.
 """
 
 from __future__ import annotations
 
+from orchestrator_v2.core.accounts import Ceilings
 from orchestrator_v2.core.errors import (
     BudgetError,
     BudgetExceededError,
@@ -14,6 +15,8 @@ from orchestrator_v2.core.errors import (
 )
 from orchestrator_v2.core.usage import usd
 from orchestrator_v2.llm.ledger import CallIntent
+from orchestrator_v2.llm.types import Completion
+from orchestrator_v2.persistence.spending import Purses, Sum, next_period, periods
 
 
 def refusal(intent: CallIntent, budget: int | None, spent: int, unpriced: int) -> BudgetError | None:
@@ -35,6 +38,39 @@ def refusal(intent: CallIntent, budget: int | None, spent: int, unpriced: int) -
     return None
 
 
+def held_purse(ceilings: Ceilings | None) -> str:
+    """What a transaction holds while it looks whether a call fits the ceilings; empty where there are none."""
+    unlimited = ceilings is None or (ceilings.daily is None and ceilings.monthly is None)
+    return "" if ceilings is None or unlimited else f"spending of {ceilings.owner_id}"
+
+
+def over_ceiling(intent: CallIntent, ceilings: Ceilings | None, at: float, purses: Purses) -> BudgetError | None:
+    """Why the call may not be sent at the moment `at`, or None."""
+    if ceilings is None:
+        return None
+    limits = zip(("daily", "monthly"), (ceilings.daily, ceilings.monthly), periods(at), strict=True)
+    for name, limit, period in limits:
+        if limit is None:
+            continue
+        spent, unpriced = purses.total(ceilings.owner_id, period)
+        anew = f"It begins anew on {next_period(period)} at 00:00 UTC"
+        if intent.reserved is None or unpriced:
+            return UnknownPriceError(
+                f"The call '{intent.key}' was not sent: you have a {name} ceiling, and a price is not known.",
+                f"There is no price for {intent.model}."
+                if intent.reserved is None
+                else f"A call of {period} has none.",
+                f"Choose a model with a known price, or have the ceiling of {usd(limit)} lifted. {anew}.",
+            )
+        if spent + intent.reserved > limit:
+            return BudgetExceededError(
+                f"The call '{intent.key}' was not sent: its worst case does not fit your {name} ceiling.",
+                f"Spent or reserved {usd(spent)} of {usd(limit)}; the call may cost {usd(intent.reserved)}.",
+                f"{anew}; resume the run then, or have the ceiling raised.",
+            )
+    return None
+
+
 # A call in one of these is still to be settled.
 OPEN = ("intent", "submitted")
 
@@ -44,9 +80,26 @@ def settled(reserved: int | None, charged: int | None) -> int | None:
     return reserved if charged is None or charged < 0 else charged
 
 
-def balance(spent: int, unpriced: int, reserved: int | None, cost: int | None) -> tuple[int, int]:
-    """(spent, unpriced) after a call that had `reserved` turned out to cost `cost`."""
-    return spent - (reserved or 0) + (cost or 0), unpriced - (reserved is None) + (cost is None)
+def charge(cost: int | None) -> Sum:
+    """What a call of that cost adds to a sum of calls."""
+    return (0, 1) if cost is None else (cost, 0)
+
+
+def correction(reserved: int | None, cost: int | None) -> Sum:
+    """What is added to a sum when a call that had `reserved` turned out to cost `cost`."""
+    (spent, unpriced), (had, unknown) = charge(cost), charge(reserved)
+    return spent - had, unpriced - unknown
+
+
+def tokens(answer: Completion | None) -> tuple[int, int]:
+    """(input, output) of an answer. A count that cannot be true is cut, for the answer is kept in any case."""
+    if answer is None:
+        return 0, 0
+    return _believable(answer.usage.input_tokens), _believable(answer.usage.output_tokens)
+
+
+def _believable(count: int) -> int:
+    return min(max(count, 0), 1 << 40)
 
 
 def same_request(key: str, wanted: str, request_hash: str) -> None:

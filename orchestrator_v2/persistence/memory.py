@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from orchestrator_v2.core.accounts import Accounts, Ceilings, CredentialStore, Projects, UsageBook
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import StoreUnavailableError
 from orchestrator_v2.core.events import Recorded
@@ -18,9 +19,14 @@ from orchestrator_v2.engine.ports import Claim, RunChange, RunRow, Signal
 from orchestrator_v2.llm.ledger import CallLedger, CallRow
 from orchestrator_v2.persistence.artifacts import missing_blob
 from orchestrator_v2.persistence.batch import fenced, unstorable
+from orchestrator_v2.persistence.memory_accounts import MemoryAccounts
 from orchestrator_v2.persistence.memory_calls import MemoryLedger, abandon_calls
+from orchestrator_v2.persistence.memory_credentials import MemoryCredentials
+from orchestrator_v2.persistence.memory_projects import MemoryProjects
 from orchestrator_v2.persistence.memory_run import MemoryRun, by_seq
+from orchestrator_v2.persistence.memory_usage import MemoryUsage
 from orchestrator_v2.persistence.runs import no_such_run
+from orchestrator_v2.persistence.spending import MemoryPurses
 
 
 class MemoryJournal:
@@ -34,6 +40,11 @@ class MemoryJournal:
         self._call_ids = itertools.count(1)
         self._changes = 0
         self._closed = False
+        self._purses = MemoryPurses()
+        self._accounts = MemoryAccounts(self._open, self._committed)
+        self._credentials = MemoryCredentials(self._open, self._committed)
+        self._projects = MemoryProjects(self._open, self._committed)
+        self._usage = MemoryUsage(self._open, self._committed, self._runs)
 
     async def create_run(
         self, row: RunRow, events: Sequence[Recorded], blobs: Mapping[str, bytes], *, owner: str, lease: float
@@ -110,26 +121,39 @@ class MemoryJournal:
             run.lease_owner, run.lease_until = "", 0.0
             self._committed()
 
-    async def run(self, run_id: str) -> RunRow | None:
+    async def run(self, run_id: str, *, owner_id: str | None = None) -> RunRow | None:
         self._open()
         if run_id in self._runs:
-            return self._runs[run_id].shown
-        found = [name for name in self._runs if run_id and name.startswith(run_id)]
+            row = self._runs[run_id].shown
+            return row if owner_id is None or self._is_shown(row, owner_id, None) else None
+        found = [name for name in self._runs if run_id and owner_id is None and name.startswith(run_id)]
         return self._runs[found[0]].shown if len(found) == 1 else None
 
     async def runs(
-        self, *, owner_id: str | None = None, statuses: Sequence[str] = (), before: int | None = None, limit: int = 50
+        self,
+        *,
+        owner_id: str | None = None,
+        project_id: str | None = None,
+        statuses: Sequence[str] = (),
+        before: int | None = None,
+        limit: int = 50,
     ) -> list[RunRow]:
         self._open()
         rows = [run.shown for run in reversed(self._runs.values())]
         wanted = [
             row
             for row in rows
-            if (owner_id is None or row.owner_id == owner_id)
+            if self._is_shown(row, owner_id, project_id)
             and (not statuses or row.status in statuses)
             and (before is None or row.run_no < before)
         ]
         return wanted[:limit]
+
+    def _is_shown(self, row: RunRow, owner_id: str | None, project_id: str | None) -> bool:
+        if owner_id is None and project_id is None:
+            return True
+        wanted = owner_id in (None, row.owner_id) and project_id in (None, row.project_id)
+        return wanted and row.project_id not in self._projects.dropped
 
     async def in_statuses(self, statuses: Sequence[str]) -> list[str]:
         self._open()
@@ -167,12 +191,14 @@ class MemoryJournal:
         self._open()
         return self._changes
 
-    def ledger(self, claim: Claim, budget: int | None) -> CallLedger:
+    def ledger(self, claim: Claim, budget: int | None, ceilings: Ceilings | None = None) -> CallLedger:
         run = self._found(claim.run_id)
         return MemoryLedger(
             run,
             claim,
             budget,
+            ceilings,
+            purses=self._purses,
             clock=self._clock,
             probe=self._probe,
             ids=self._call_ids,
@@ -183,6 +209,18 @@ class MemoryJournal:
         self._open()
         run = self._runs.get(run_id)
         return list(run.calls.values()) if run else []
+
+    def accounts(self) -> Accounts:
+        return self._accounts
+
+    def credentials(self) -> CredentialStore:
+        return self._credentials
+
+    def projects(self) -> Projects:
+        return self._projects
+
+    def usage(self) -> UsageBook:
+        return self._usage
 
     async def close(self) -> None:
         self._closed = True

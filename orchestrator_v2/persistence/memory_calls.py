@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from orchestrator_v2.core.accounts import Ceilings
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.engine.ports import Claim
@@ -16,6 +17,7 @@ from orchestrator_v2.llm.ledger import CallIntent, CallRow
 from orchestrator_v2.llm.types import Completion
 from orchestrator_v2.persistence import ledger_rules
 from orchestrator_v2.persistence.memory_run import MemoryRun
+from orchestrator_v2.persistence.spending import MemoryPurses, Sum
 
 
 class MemoryLedger:
@@ -26,7 +28,9 @@ class MemoryLedger:
         run: MemoryRun,
         claim: Claim,
         budget: int | None,
+        ceilings: Ceilings | None,
         *,
+        purses: MemoryPurses,
         clock: Clock,
         probe: Probe,
         ids: Iterator[int],
@@ -35,6 +39,8 @@ class MemoryLedger:
         self._run = run
         self._claim = claim
         self._budget = budget
+        self._ceilings = ceilings
+        self._purses = purses
         self._clock = clock
         self._probe = probe
         self._ids = ids
@@ -50,7 +56,10 @@ class MemoryLedger:
     async def begin(self, intent: CallIntent) -> int:
         run = self._run
         run.fence(self._claim)
-        refused = ledger_rules.refusal(intent, self._budget, run.spent, run.unpriced)
+        now = self._clock.now()
+        refused = ledger_rules.refusal(intent, self._budget, run.spent, run.unpriced) or ledger_rules.over_ceiling(
+            intent, self._ceilings, now, self._purses
+        )
         if refused is not None:
             raise refused
         attempt = run.attempts[intent.key] = run.attempts.get(intent.key, 0) + 1
@@ -62,12 +71,11 @@ class MemoryLedger:
             provider=intent.provider,
             model=intent.model,
             outcome="intent",
-            at=self._clock.now(),
+            at=now,
             reserved=intent.reserved,
         )
         run.calls[call.id] = call
-        run.spent += intent.reserved or 0
-        run.unpriced += intent.reserved is None
+        self._spend(now, ledger_rules.charge(intent.reserved))
         self._committed()
         self._probe("intent-committed")
         return call.id
@@ -113,8 +121,13 @@ class MemoryLedger:
         run.calls[call_id] = msgspec.structs.replace(
             call, outcome=outcome, charged=cost, error=error, completion=completion
         )
-        run.spent, run.unpriced = ledger_rules.balance(run.spent, run.unpriced, call.reserved, cost)
+        self._spend(call.at, ledger_rules.correction(call.reserved, cost))
         self._committed()
+
+    def _spend(self, at: float, by: Sum) -> None:
+        run = self._run
+        run.spent, run.unpriced = run.spent + by[0], run.unpriced + by[1]
+        self._purses.move(run.row.owner_id, at, by)
 
 
 def abandon_calls(run: MemoryRun) -> None:

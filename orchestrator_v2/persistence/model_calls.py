@@ -9,26 +9,38 @@ from typing import Any
 
 import msgspec
 
+from orchestrator_v2.core.accounts import Ceilings
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.engine.ports import Claim
 from orchestrator_v2.llm.ledger import CallIntent, CallRow
 from orchestrator_v2.llm.types import Completion
 from orchestrator_v2.persistence import ledger_rules
 from orchestrator_v2.persistence import statements as sql
-from orchestrator_v2.persistence.batch import Row, Session, Transaction, Unit
+from orchestrator_v2.persistence.batch import Head, Row, Session, Transaction, Unit
 from orchestrator_v2.persistence.group_commit import GroupCommit
 from orchestrator_v2.persistence.readers import Readers
+from orchestrator_v2.persistence.spending import Sum
 
 
 class SqlLedger:
     """The `CallLedger` of one claimed run."""
 
-    def __init__(self, writer: GroupCommit, readers: Readers, clock: Clock, claim: Claim, budget: int | None) -> None:
+    def __init__(
+        self,
+        writer: GroupCommit,
+        readers: Readers,
+        clock: Clock,
+        claim: Claim,
+        *,
+        budget: int | None,
+        ceilings: Ceilings | None,
+    ) -> None:
         self._writer = writer
         self._readers = readers
         self._clock = clock
         self._claim = claim
         self._budget = budget
+        self._ceilings = ceilings
 
     async def find(self, key: str, request_hash: str) -> Completion | None:
         found = await self._readers.read(lambda it: it.rows(sql.SELECT_DONE_CALL, (self._claim.run_no, key)))
@@ -38,7 +50,8 @@ class SqlLedger:
         return _completion(found[0][1])
 
     async def begin(self, intent: CallIntent) -> int:
-        call_id: int = await self._writer.submit(_begin(self._claim, intent, self._budget, self._clock.now()))
+        unit = _begin(self._claim, intent, self._budget, self._ceilings, self._clock.now())
+        call_id: int = await self._writer.submit(unit)
         return call_id
 
     async def submitted(self, call_id: int, handle: str) -> None:
@@ -53,8 +66,7 @@ class SqlLedger:
         return row
 
     async def finish(self, call_id: int, completion: Completion, charged: int | None) -> None:
-        answer = msgspec.json.encode(completion)
-        await self._writer.submit(_settle(self._claim, call_id, "done", charged=charged, answer=answer))
+        await self._writer.submit(_settle(self._claim, call_id, "done", charged=charged, answer=completion))
 
     async def fail(self, call_id: int, error: str, charged: int | None) -> None:
         await self._writer.submit(_settle(self._claim, call_id, "failed", charged=charged, error=error))
@@ -68,21 +80,21 @@ class SqlLedger:
         return None if unpriced else spent
 
 
-def _begin(claim: Claim, intent: CallIntent, budget: int | None, now: float) -> Unit:
+def _begin(claim: Claim, intent: CallIntent, budget: int | None, ceilings: Ceilings | None, now: float) -> Unit:
     def apply(transaction: Transaction) -> int:
         head = transaction.fence(claim)
-        refused = ledger_rules.refusal(intent, budget, head.spent, head.unpriced)
+        refused = ledger_rules.refusal(intent, budget, head.spent, head.unpriced) or ledger_rules.over_ceiling(
+            intent, ceilings, now, transaction.purses
+        )
         if refused is not None:
             raise refused
         named = (claim.run_no, intent.key, claim.run_no, intent.key)
         asked = (intent.request_hash, intent.provider, intent.model, intent.reserved, now, claim.epoch)
         call_id: int = transaction.session.rows(sql.INSERT_CALL, named + asked)[0][0]
-        head.spent += intent.reserved or 0
-        head.unpriced += intent.reserved is None
-        transaction.later(sql.UPDATE_SPENT, [(head.spent, head.unpriced, claim.run_no)])
+        _spend(transaction, claim, head, now, ledger_rules.charge(intent.reserved))
         return call_id
 
-    return Unit(apply, claim.run_no, after="intent-committed")
+    return Unit(apply, claim.run_no, after="intent-committed", holds=ledger_rules.held_purse(ceilings))
 
 
 def _submit(claim: Claim, call_id: int, handle: str) -> Unit:
@@ -97,20 +109,29 @@ def _submit(claim: Claim, call_id: int, handle: str) -> Unit:
 
 
 def _settle(
-    claim: Claim, call_id: int, outcome: str, *, charged: int | None, error: str = "", answer: bytes | None = None
+    claim: Claim, call_id: int, outcome: str, *, charged: int | None, error: str = "", answer: Completion | None = None
 ) -> Unit:
+    written = answer and msgspec.json.encode(answer)
+    tokens = ledger_rules.tokens(answer)
+
     def apply(transaction: Transaction) -> None:
         head = transaction.fence(claim)
         rows = transaction.session.rows(sql.SELECT_RESERVED, (call_id, claim.run_no))
         if not rows or rows[0][1] not in ledger_rules.OPEN:
             raise ledger_rules.not_open(call_id, rows[0][1] if rows else None)
-        reserved = rows[0][0]
+        reserved, _, reserved_at = rows[0]
         cost = ledger_rules.settled(reserved, charged)
-        transaction.session.change(sql.SETTLE_CALL, (outcome, cost, error, answer, call_id))
-        head.spent, head.unpriced = ledger_rules.balance(head.spent, head.unpriced, reserved, cost)
-        transaction.later(sql.UPDATE_SPENT, [(head.spent, head.unpriced, claim.run_no)])
+        transaction.session.change(sql.SETTLE_CALL, (outcome, cost, error, written, *tokens, call_id))
+        _spend(transaction, claim, head, reserved_at, ledger_rules.correction(reserved, cost))
 
     return Unit(apply, claim.run_no, before="budget-settle")
+
+
+def _spend(transaction: Transaction, claim: Claim, head: Head, at: float, by: Sum) -> None:
+    """Adds to what the run, and its owner at the moment `at`, have spent."""
+    head.spent, head.unpriced = head.spent + by[0], head.unpriced + by[1]
+    transaction.later(sql.UPDATE_SPENT, [(head.spent, head.unpriced, claim.run_no)])
+    transaction.purses.move(head.owner_id, at, by)
 
 
 def read_calls(session: Session, run_no: int) -> list[CallRow]:

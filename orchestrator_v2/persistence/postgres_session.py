@@ -21,9 +21,11 @@ from orchestrator_v2.persistence.statements import INSERT_EVENT, in_postgres
 _PREPARE = (
     "SET plan_cache_mode = force_generic_plan",
     "PREPARE heads (bigint[]) AS SELECT run_no, epoch, spent, unpriced, COALESCE((SELECT id FROM events"
-    " WHERE id > run_no << 32 AND id < (run_no + 1) << 32 ORDER BY id DESC LIMIT 1), run_no << 32),"
+    " WHERE id > run_no << 32 AND id < (run_no + 1) << 32 ORDER BY id DESC LIMIT 1), run_no << 32), owner_id,"
     " pg_current_xact_id()::text FROM runs WHERE run_no = ANY ($1) ORDER BY run_no FOR NO KEY UPDATE",
 )
+# Any second number that no other program locks; a name's lock goes with the transaction.
+_HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(?, 7305216002))"
 _TRANSACTION = "SELECT pg_current_xact_id()::text"
 _EVENTS = b"insert_events"
 _BINARY = (1, 1, 1, 1)
@@ -34,6 +36,8 @@ class PostgresSession:
         psycopg.IntegrityError,
         psycopg.DataError,
         psycopg.ProgrammingError,
+        # A text that is too long for an index.
+        psycopg.errors.ProgramLimitExceeded,
         ValueError,
         OverflowError,
     )
@@ -89,6 +93,10 @@ class PostgresSession:
             self.transaction = self.rows(_TRANSACTION)[0][0]
         return found
 
+    def hold(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.rows(_HOLD, (name,))
+
     def _lock(self, run_nos: Sequence[int]) -> list[Row]:
         self._prepare()
         begin, self._begin = self._begin, b""
@@ -96,9 +104,10 @@ class PostgresSession:
         answer = self._send(begin + b"EXECUTE heads ('{%s}')" % ",".join(map(str, run_nos)).encode())
         found = []
         for row in range(answer.ntuples):
-            *numbers, transaction = (answer.get_value(row, column) or b"" for column in range(answer.nfields))
+            values = (answer.get_value(row, column) or b"" for column in range(answer.nfields))
+            *numbers, owner, transaction = values
             self.transaction = transaction.decode()
-            found.append(tuple(map(int, numbers)))
+            found.append((*map(int, numbers), owner.decode()))
         return found
 
     def _insert_events(self, rows: Sequence[Row]) -> None:

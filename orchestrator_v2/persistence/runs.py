@@ -13,6 +13,7 @@ from orchestrator_v2.engine.ports import Claim, RunRow
 from orchestrator_v2.persistence import statements as sql
 from orchestrator_v2.persistence.batch import Session, Transaction, Unit
 from orchestrator_v2.persistence.event_log import event_rows
+from orchestrator_v2.persistence.storable import storable
 
 
 def create(row: RunRow, events: Sequence[Recorded], blobs: Mapping[str, bytes], owner: str, until: float) -> Unit:
@@ -61,19 +62,30 @@ def set_out(run_id: str, out: str) -> Unit:
     return Unit(apply)
 
 
-def read_run(session: Session, run_id: str) -> RunRow | None:
-    found = session.rows(sql.SELECT_RUN, (run_id,))
-    if not found and run_id:
-        found = session.rows(sql.SELECT_RUN_BY_PREFIX, (len(run_id), run_id))
+def read_run(session: Session, run_id: str, owner_id: str | None) -> RunRow | None:
+    if not storable((run_id, owner_id)):
+        return None
+    if owner_id is not None:
+        found = session.rows(sql.SELECT_OWNED_RUN, (run_id, owner_id))
+    else:
+        found = session.rows(sql.SELECT_RUN, (run_id,))
+        if not found and run_id:
+            found = session.rows(sql.SELECT_RUN_BY_PREFIX, (len(run_id), run_id))
     return RunRow(*found[0]) if len(found) == 1 else None
 
 
 def read_runs(
-    session: Session, owner_id: str | None, statuses: Sequence[str], before: int | None, limit: int
+    session: Session,
+    *,
+    owner_id: str | None,
+    project_id: str | None,
+    statuses: Sequence[str],
+    before: int | None,
+    limit: int,
 ) -> list[RunRow]:
-    query = sql.select_runs(owner_id is not None, len(statuses), before is not None)
-    filters = [*([] if owner_id is None else [owner_id]), *statuses, *([] if before is None else [before])]
-    return [RunRow(*row) for row in session.rows(query, (*filters, limit))]
+    query = sql.select_runs(owner_id is not None, project_id is not None, len(statuses), before is not None)
+    filters = [value for value in (owner_id, project_id, *statuses, before) if value is not None]
+    return [RunRow(*row) for row in session.rows(query, (*filters, limit))] if storable(filters) else []
 
 
 def read_in_statuses(session: Session, statuses: Sequence[str]) -> list[str]:

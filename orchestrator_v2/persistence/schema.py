@@ -13,10 +13,12 @@ from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.persistence.batch import Session
 from orchestrator_v2.persistence.schema_snapshot import SNAPSHOT, STAMP
 
-VERSIONS = ("0001", "0002")
+VERSIONS = ("0001", "0002", "0003")
 HEAD = VERSIONS[-1]
 
-OURS = frozenset({"runs", "events", "blobs", "model_calls", "batches", "signals"})
+_JOURNAL = frozenset({"runs", "events", "blobs", "model_calls", "batches", "signals"})
+_ACCOUNTS = frozenset({"users", "tokens", "data_keys", "credentials", "projects", "replies", "spending"})
+OURS = _JOURNAL | _ACCOUNTS
 
 
 class Database(Protocol):

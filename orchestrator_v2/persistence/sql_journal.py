@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from orchestrator_v2.core.accounts import Accounts, Ceilings, CredentialStore, Projects, UsageBook
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.events import Recorded
 from orchestrator_v2.engine.ports import Claim, RunChange, RunRow, Signal
@@ -14,6 +15,10 @@ from orchestrator_v2.llm.ledger import CallLedger, CallRow
 from orchestrator_v2.persistence import artifacts, event_log, model_calls, runs, signals
 from orchestrator_v2.persistence.group_commit import Backend, GroupCommit
 from orchestrator_v2.persistence.readers import Readers
+from orchestrator_v2.persistence.sql_accounts import SqlAccounts
+from orchestrator_v2.persistence.sql_credentials import SqlCredentials
+from orchestrator_v2.persistence.sql_projects import SqlProjects
+from orchestrator_v2.persistence.sql_usage import SqlUsage
 
 
 class SqlJournal:
@@ -64,13 +69,23 @@ class SqlJournal:
     async def release(self, claim: Claim) -> None:
         await self._writer.submit(runs.release(claim))
 
-    async def run(self, run_id: str) -> RunRow | None:
-        return await self._readers.read(lambda it: runs.read_run(it, run_id))
+    async def run(self, run_id: str, *, owner_id: str | None = None) -> RunRow | None:
+        return await self._readers.read(lambda it: runs.read_run(it, run_id, owner_id))
 
     async def runs(
-        self, *, owner_id: str | None = None, statuses: Sequence[str] = (), before: int | None = None, limit: int = 50
+        self,
+        *,
+        owner_id: str | None = None,
+        project_id: str | None = None,
+        statuses: Sequence[str] = (),
+        before: int | None = None,
+        limit: int = 50,
     ) -> list[RunRow]:
-        return await self._readers.read(lambda it: runs.read_runs(it, owner_id, statuses, before, limit))
+        return await self._readers.read(
+            lambda it: runs.read_runs(
+                it, owner_id=owner_id, project_id=project_id, statuses=statuses, before=before, limit=limit
+            )
+        )
 
     async def in_statuses(self, statuses: Sequence[str]) -> list[str]:
         return await self._readers.read(lambda it: runs.read_in_statuses(it, statuses))
@@ -94,11 +109,23 @@ class SqlJournal:
     async def change_count(self) -> int:
         return await self._readers.read(self._backend.change_count)
 
-    def ledger(self, claim: Claim, budget: int | None) -> CallLedger:
-        return model_calls.SqlLedger(self._writer, self._readers, self._clock, claim, budget)
+    def ledger(self, claim: Claim, budget: int | None, ceilings: Ceilings | None = None) -> CallLedger:
+        return model_calls.SqlLedger(self._writer, self._readers, self._clock, claim, budget=budget, ceilings=ceilings)
 
     async def recorded_calls(self, run_id: str) -> list[CallRow]:
         return await self._readers.read(lambda it: model_calls.read_recorded_calls(it, run_id))
+
+    def accounts(self) -> Accounts:
+        return SqlAccounts(self._writer, self._readers)
+
+    def credentials(self) -> CredentialStore:
+        return SqlCredentials(self._writer, self._readers)
+
+    def projects(self) -> Projects:
+        return SqlProjects(self._writer, self._readers, self._clock)
+
+    def usage(self) -> UsageBook:
+        return SqlUsage(self._writer, self._readers)
 
     async def close(self) -> None:
         # The last connection to close is the one that may tidy up SQLite's write-ahead log.

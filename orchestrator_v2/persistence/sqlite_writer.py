@@ -25,7 +25,7 @@ PAGE_BYTES = 2048
 
 _HEAD = (
     "SELECT run_no, epoch, spent, unpriced, COALESCE((SELECT MAX(id) FROM events"
-    " WHERE id > run_no << 32 AND id < (run_no + 1) << 32), run_no << 32) FROM runs WHERE run_no = ?"
+    " WHERE id > run_no << 32 AND id < (run_no + 1) << 32), run_no << 32), owner_id FROM runs WHERE run_no = ?"
 )
 
 
@@ -65,6 +65,9 @@ class SqliteSession:
     def heads(self, run_nos: Sequence[int]) -> list[Row]:
         execute = self._connection.execute
         return [row for run_no in run_nos for row in execute(_HEAD, (run_no,))]
+
+    def hold(self, names: Sequence[str]) -> None:
+        """BEGIN IMMEDIATE keeps all others out already."""
 
     def close(self) -> None:
         self._connection.close()

@@ -24,6 +24,12 @@ INSERT_RUN = (
 SELECT_RUN_NO = "SELECT run_no FROM runs WHERE run_id = ?"
 SELECT_RUN = f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id = ?"  # noqa: S608 - the columns are the constant above
 SELECT_RUN_BY_PREFIX = f"SELECT {RUN_COLUMNS} FROM runs WHERE substr(run_id, 1, ?) = ? ORDER BY run_no LIMIT 2"  # noqa: S608 - as above
+# A run whose project is in no list is in none either; one that has no project is always shown.
+_KEPT = (
+    "NOT EXISTS (SELECT 1 FROM projects"
+    " WHERE projects.project_id = runs.project_id AND projects.deleted_at IS NOT NULL)"
+)
+SELECT_OWNED_RUN = f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id = ? AND owner_id = ? AND {_KEPT}"  # noqa: S608 - as above
 UPDATE_RUN = "UPDATE runs SET status = ?, stopped = ?, resume_at = ?, updated_at = ? WHERE run_no = ?"
 UPDATE_OUT = "UPDATE runs SET out = ? WHERE run_id = ?"
 
@@ -59,8 +65,11 @@ INSERT_CALL = (
     " VALUES (?, ?, (SELECT 1 + COALESCE(MAX(attempt), 0) FROM model_calls WHERE run_no = ? AND key = ?),"
     " ?, ?, ?, 'intent', ?, '', ?, ?) RETURNING id"
 )
-SELECT_RESERVED = "SELECT reserved, outcome FROM model_calls WHERE id = ? AND run_no = ?"
-SETTLE_CALL = "UPDATE model_calls SET outcome = ?, charged = ?, error = ?, completion = ? WHERE id = ?"
+SELECT_RESERVED = "SELECT reserved, outcome, at FROM model_calls WHERE id = ? AND run_no = ?"
+SETTLE_CALL = (
+    "UPDATE model_calls SET outcome = ?, charged = ?, error = ?, completion = ?, input_tokens = ?, output_tokens = ?"
+    " WHERE id = ?"
+)
 UPDATE_SPENT = "UPDATE runs SET spent = ?, unpriced = ? WHERE run_no = ?"
 SELECT_SPENT = "SELECT spent, unpriced FROM runs WHERE run_no = ?"
 SELECT_DONE_CALL = (
@@ -79,10 +88,15 @@ SUBMIT_CALL = "UPDATE model_calls SET outcome = 'submitted' WHERE id = ? AND run
 INSERT_BATCH = "INSERT INTO batches (call_id, handle) VALUES (?, ?)"
 
 
-def select_runs(owned: bool, statuses: int, paged: bool) -> str:
-    """A page of runs; parameters: the owner, each status, the run_no to stay below (each if asked for), the limit."""
+def select_runs(owned: bool, in_project: bool, statuses: int, paged: bool) -> str:
+    """A page of runs, newest first.
+
+    Parameters, each if it is asked for: owner, project, each status, the run_no to stay below; then the limit.
+    """
     wanted = ["1 = 1"]
     wanted += ["owner_id = ?"] if owned else []
+    wanted += ["project_id = ?"] if in_project else []
+    wanted += [_KEPT] if owned or in_project else []
     wanted += [f"status IN ({marks(statuses)})"] if statuses else []
     wanted += ["run_no < ?"] if paged else []
     where = " AND ".join(wanted)

@@ -1,4 +1,4 @@
-"""The journal's tables as SQLAlchemy metadata: what the migrations must add up to, and the snapshot is made from.
+"""All tables as SQLAlchemy metadata: what the migrations must add up to, and the snapshot is made from.
 
 It is imported for migrations and by tests only; what is executed at run time is `schema.py` and `statements.py`.
 """
@@ -32,10 +32,18 @@ metadata = MetaData()
 KEY = BigInteger().with_variant(Integer(), "sqlite")
 
 WAITING = text("consumed = 0")
+LIVE = text("state <> 'revoked'")
+KEPT = text("deleted_at IS NULL")
+
+USED = "run_no at outcome provider model charged reserved input_tokens output_tokens"
 
 
 def _text(name: str, **options: Any) -> Column[str]:
     return Column(name, Text, nullable=False, **options)
+
+
+def _texts(names: str) -> list[Column[str]]:
+    return [_text(name) for name in names.split()]
 
 
 runs = Table(
@@ -60,6 +68,8 @@ runs = Table(
     Column("unpriced", BigInteger, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    Index("runs_by_owner", "owner_id", "run_no"),
+    Index("runs_by_project", "project_id", "run_no"),
     sqlite_autoincrement=True,
 )
 
@@ -96,7 +106,11 @@ model_calls = Table(
     Column("at", Double, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("completion", LargeBinary),
+    Column("input_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("output_tokens", BigInteger, nullable=False, server_default=text("0")),
     UniqueConstraint("run_no", "key", "attempt"),
+    # All that the usage query reads: SQLite would walk past every answer to reach the tokens behind it.
+    Index("model_calls_used", *USED.split()),
 )
 
 batches = Table(
@@ -119,12 +133,88 @@ signals = Table(
     Index("signals_waiting", "run_no", sqlite_where=WAITING, postgresql_where=WAITING),
 )
 
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    _text("name", unique=True),
+    _text("role"),
+    Column("created_at", Double, nullable=False),
+    Column("disabled", Integer, nullable=False),
+    _text("models"),
+    Column("daily_budget", BigInteger),
+    Column("monthly_budget", BigInteger),
+    _text("sees"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_hash", Text, primary_key=True),
+    _text("token_id", unique=True),
+    Column("user_id", Text, ForeignKey("users.user_id"), nullable=False),
+    *_texts("kind label last_four"),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Index("tokens_by_user", "user_id"),
+)
+
+data_keys = Table(
+    "data_keys",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    _text("master_id"),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("credential_id", Text, primary_key=True),
+    *_texts("user_id provider base_url default_model label kind last_four fingerprint"),
+    Column("created_at", Double, nullable=False),
+    *_texts("state why"),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("credentials_live", "user_id", "provider", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("project_no", KEY, Identity(), primary_key=True),
+    _text("project_id", unique=True),
+    *_texts("owner_id name"),
+    Column("request", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("deleted_at", Double),
+    Index("projects_by_owner", "owner_id", "project_no", sqlite_where=KEPT, postgresql_where=KEPT),
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    Column("owner_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    *_texts("request_hash subject"),
+)
+
+# Kept beside the calls, as `runs.spent` is: a ceiling is checked before every call, and the calls only grow.
+spending = Table(
+    "spending",
+    metadata,
+    Column("owner_id", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("spent", BigInteger, nullable=False),
+    Column("unpriced", BigInteger, nullable=False),
+)
+
 
 def ddl(dialect: str) -> tuple[str, ...]:
     """The CREATE statements for `sqlite` or `postgresql`, in an order in which they can be executed."""
     kind: Any = {"sqlite": sqlite, "postgresql": postgresql}[dialect].dialect()
     out: list[str] = []
     for table in metadata.sorted_tables:
-        parts: list[ExecutableDDLElement] = [CreateTable(table), *(CreateIndex(index) for index in table.indexes)]
+        parts: list[ExecutableDDLElement] = [CreateTable(table)]
+        parts += [CreateIndex(index) for index in sorted(table.indexes, key=lambda it: str(it.name))]
         out += [re.sub(r"[ \t]+\n", "\n", str(part.compile(dialect=kind)).strip()).expandtabs(4) for part in parts]
     return tuple(out)

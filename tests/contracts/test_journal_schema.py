@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from journal_cases import with_journal
 from sqlalchemy import create_engine
 
+from orchestrator_v2.core.accounts import UsageLine
 from orchestrator_v2.core.errors import StoreCorruptError, StoreVersionError
 from orchestrator_v2.core.probe import no_probe
 from orchestrator_v2.persistence.journal import StoredJournal
@@ -72,6 +73,34 @@ def test_an_older_database_is_migrated_when_it_is_opened(postgres_url: str) -> N
         )
     with_journal(postgres_url, _is_empty)
     assert schema_of(postgres_url)
+
+
+def test_a_database_of_version_0002_keeps_its_rows(postgres_url: str, postgres: Any) -> None:
+    """A run and its calls from before users, projects and spending are there after the migration, and can be listed."""
+    upgrade("postgresql", lambda: psycopg.connect(postgres_url), no_probe, to="0002")
+    with psycopg.connect(postgres_url) as old:
+        old.execute(
+            "INSERT INTO runs (run_id, project_id, owner_id, name, workflow, mode, status, stopped, out, forked_from,"
+            " epoch, lease_owner, lease_until, spent, unpriced, created_at, updated_at) VALUES ('run_a', 'prj_a',"
+            " 'local', 'a timer ✓', 'w', 'real', 'running', '', '', '', 1, '', 0, 8, 0, 1, 1)"
+        )
+        old.execute(
+            "INSERT INTO model_calls (run_no, key, attempt, request_hash, provider, model, outcome, reserved, charged,"
+            " error, at, epoch) SELECT run_no, 'k', 1, 'h', 'anthropic', 'm', 'done', 9, 8, '', 86399.9, 1 FROM runs"
+        )
+
+    async def work(journal: StoredJournal) -> None:
+        (run,) = await journal.runs(owner_id="local", project_id="prj_a")
+        assert (run.name, run.spent) == ("a timer ✓", 8)
+        assert [(it.key, it.charged) for it in await journal.recorded_calls("run_a")] == [("k", 8)]
+        line = UsageLine("1970-01-01", "anthropic", "m", "prj_a", 1, 0, 0, 8)
+        assert await journal.usage().lines("local", since=0) == [line]
+
+    with_journal(postgres_url, work)
+    fresh = postgres.fresh_url()
+    with_journal(fresh, _is_empty)
+    # A column that was added later stands at the same place as in a new database.
+    assert schema_of(postgres_url) == schema_of(fresh)
 
 
 def test_newer_and_foreign_tables_are_refused(postgres_url: str, postgres: Any) -> None:

@@ -6,15 +6,16 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
+from orchestrator_v2.core.accounts import Ceilings, ProjectRow, UsageLine
 from orchestrator_v2.core.clock import ManualClock
 from orchestrator_v2.core.probe import no_probe
-from orchestrator_v2.engine.ports import Claim, RunRow
-from orchestrator_v2.llm.ledger import CallIntent, CallRow
+from orchestrator_v2.llm.ledger import CallIntent
 from orchestrator_v2.persistence.journal import open_journal
 from orchestrator_v2.persistence.migrations.upgrade import config, upgrade
 from orchestrator_v2.persistence.schema import HEAD, OURS, VERSIONS
@@ -90,33 +91,66 @@ def test_an_older_database_is_migrated_when_it_is_opened(tmp_path: Path) -> None
     assert schema_of(path) == schema_of(tmp_path / "new.db")
 
 
-def test_a_file_of_version_0001_keeps_its_calls_and_takes_batches(tmp_path: Path) -> None:
-    """A database from before batches (that table away, the version set back) is brought up with what it held."""
-    path = tmp_path / "old.db"
+# A run with three calls, as a release before users, projects and spending has left them.
+OLD_ROWS = """
+INSERT INTO runs (run_no, run_id, project_id, owner_id, name, workflow, mode, status, stopped, out, forked_from, epoch,
+    lease_owner, lease_until, spent, unpriced, created_at, updated_at)
+    VALUES (7, 'run_a', 'prj_a', 'local', 'a timer ✓', 'w', 'real', 'running', '', '', '', 1, 'w1', 0, 25, 0, 1, 1);
+INSERT INTO model_calls (id, run_no, key, attempt, request_hash, provider, model, outcome, reserved, charged, error,
+    at, epoch, completion)
+    VALUES (1, 7, 'done', 1, 'h', 'anthropic', 'm', 'done', 9, 8, '', 86399.9, 1, CAST('{"text":"an answer"}' AS BLOB)),
+    (2, 7, 'open', 1, 'h', 'anthropic', 'm', 'intent', 5, NULL, '', 86400, 1, NULL),
+    (3, 7, 'failed', 1, 'h', 'anthropic', 'm', 'failed', 12, 12, 'x', 86400, 1, NULL);
+INSERT INTO events VALUES (30064771073, 1.0, 'TaskStarted', CAST('{"type":"TaskStarted","phase":"qa"}' AS BLOB));
+INSERT INTO signals (run_no, kind, payload, at, consumed) VALUES (7, 'pause', x'', 1, 0);
+"""
 
-    async def first() -> Claim:
-        journal = await open_journal(f"sqlite:///{path}", clock=ManualClock())
-        row = RunRow("run_a", 0, "p", "o", "name", "w", "real", "running", 0.0, 0.0)
-        claim = await journal.create_run(row, [], {}, owner="w1", lease=30)
-        await journal.ledger(claim, None).begin(CallIntent("k", "h", "anthropic", "m", 5))
-        await journal.close()
-        return claim
 
-    async def later(claim: Claim) -> list[CallRow]:
-        journal = await open_journal(f"sqlite:///{path}", clock=ManualClock())
-        ledger = journal.ledger(claim, None)
-        await ledger.submitted((await ledger.calls())[0].id, "batch_1")
-        rows = await ledger.calls()
-        await journal.close()
-        return rows
-
-    claim = asyncio.run(first())
+def old_file(path: Path, version: str) -> None:
+    upgrade("sqlite", lambda: sqlite3.connect(path, isolation_level=None), no_probe, to=version)
     with sqlite3.connect(path) as old:
-        old.execute("DROP TABLE batches")
-        old.execute("UPDATE alembic_version SET version_num = '0001'")
+        assert old.execute("SELECT version_num FROM alembic_version").fetchall() == [(version,)]
+        old.executescript(OLD_ROWS)
     old.close()
-    (row,) = asyncio.run(later(claim))
-    assert (row.key, row.reserved, row.outcome, row.handle) == ("k", 5, "submitted", "batch_1")
+
+
+@pytest.mark.parametrize("version", ["0001", "0002"])
+def test_an_older_file_keeps_what_it_held_and_takes_what_is_new(tmp_path: Path, version: str) -> None:
+    """Run, events, calls and signals of an earlier release are all there; batches, users and projects work on it."""
+    path = tmp_path / "old.db"
+    old_file(path, version)
+
+    async def whole() -> None:
+        journal = await open_journal(f"sqlite:///{path}", clock=ManualClock(200_000.0))
+        run = await journal.run("run_a", owner_id="local")
+        assert run is not None
+        assert (run.run_no, run.name, run.spent) == (7, "a timer ✓", 25)
+        assert [type(it.event).__name__ for it in await journal.events("run_a")] == ["TaskStarted"]
+        assert [it.kind for it in await journal.signals("run_a")] == ["pause"]
+        calls = await journal.recorded_calls("run_a")
+        assert [(it.key, it.outcome, it.charged) for it in calls] == [
+            ("done", "done", 8),
+            ("open", "intent", None),
+            ("failed", "failed", 12),
+        ]
+        assert await journal.usage().lines("local", since=0) == [
+            UsageLine("1970-01-02", "anthropic", "m", "prj_a", 1, 0, 0, 12),
+            UsageLine("1970-01-01", "anthropic", "m", "prj_a", 1, 0, 0, 8),
+        ]
+        assert await journal.accounts().users() == []
+        claim = await journal.claim("run_a", owner="w2", lease=30)
+        assert claim is not None
+        ledger = journal.ledger(claim, None, Ceilings("local", daily=10))
+        await ledger.submitted(await ledger.begin(CallIntent("k", "h", "anthropic", "m", 5)), "batch_1")
+        assert [(it.outcome, it.handle) for it in await ledger.calls()][1::2] == [
+            ("outcome_unknown", ""),
+            ("submitted", "batch_1"),
+        ]
+        row = ProjectRow("prj_a", 0, "local", "a timer", b"{}", 1.0)
+        assert (await journal.projects().add(row)).project_no == 1
+        await journal.close()
+
+    asyncio.run(whole())
     opened(tmp_path / "new.db")
     assert schema_of(path) == schema_of(tmp_path / "new.db")
 

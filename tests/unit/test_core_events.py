@@ -38,6 +38,8 @@ def strategy(kind: object) -> st.SearchStrategy[object]:
     """Any value of a field's type, built from the type itself, so that a new event is tested unasked."""
     if kind in PARTS:
         return PARTS[kind]
+    if typing.get_origin(kind) is dict:
+        return st.dictionaries(text, strategy(typing.get_args(kind)[1]), max_size=3)
     if typing.get_origin(kind) is tuple:
         return st.lists(strategy(typing.get_args(kind)[0]), max_size=2).map(tuple)
     assert isinstance(kind, type) and issubclass(kind, msgspec.Struct), f"no strategy for {kind}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -237,16 +235,15 @@ def test_no_bytes_make_a_check_raise(files: dict[str, bytes]) -> None:
         assert check(files, {}) == check(files, {})
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "piece", ["[", "](", '](a "', "`", "` ``", "```mermaid\n", "<insert ", "# [", "a(", "&a [*a,", "((", "- TODO", "\n"]
 )
 def test_no_text_makes_a_check_take_the_square_of_its_length(piece: str) -> None:
-    """300 kB made to provoke backtracking are read in seconds, not hours."""
+    """300 kB made to provoke backtracking are read in seconds: where the square is taken, this never ends."""
     text = (piece * 300_000)[:300_000].encode()
-    began = time.process_time()
     for check in _TEXT_CHECKS.values():
         check({"a.md": text, "docs/requirements.md": text, "b.txt": text}, {})
-    assert time.process_time() - began < 5
 
 
 def test_a_report_is_read_case_by_case() -> None:

@@ -143,6 +143,7 @@ async def orchestrator_over(journal: Journal, runner: Runner, clock: Clock, *, w
 
     parts = Parts(
         abandon=nothing,  # type: ignore[arg-type]
+        pack=nothing,
         engine=engine,
         journal=journal,
         driver=EmbeddedDriver(journal, clock),

@@ -12,11 +12,16 @@ import importlib.util
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from orchestrator_v2.core.errors import BadGatewayError, CredentialMissingError, MissingExtraError, ProviderError
+from orchestrator_v2.core.errors import (
+    AuthenticationError,
+    BadGatewayError,
+    CredentialMissingError,
+    MissingExtraError,
+    ProviderError,
+)
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.errors import from_exception, make_error
-from orchestrator_v2.llm.origin import check_base_url
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.providers.anthropic_batches import AnthropicBatches
 from orchestrator_v2.llm.providers.anthropic_headers import build_headers
@@ -56,7 +61,7 @@ class AnthropicClient(AnthropicBatches, WireClient):
     def __init__(self, connection: Connection, credential: Secret) -> None:
         self._connection = connection
         self._credential = credential
-        self._wire = Wire(connection, check_base_url(connection.info.base_url), (credential,))
+        self._wire = Wire(connection, connection.accepted(connection.info.base_url), (credential,))
 
     async def invoke(
         self,
@@ -84,6 +89,11 @@ class AnthropicClient(AnthropicBatches, WireClient):
         except ProviderError as error:
             error.unbilled = error.unbilled and not reader.was_paused
             raise
+        except CredentialMissingError as error:
+            if not reader.was_paused:
+                raise
+            # Revoked in the middle of the call: what came before it is billed.
+            raise make_error(AuthenticationError, error.why, do=error.do) from error
         return said_by(reader.completion(response.headers.get("request-id", "")), self._connection, started)
 
     async def count_tokens(self, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS) -> int:

@@ -17,11 +17,10 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from orchestrator_v2.core.errors import BadGatewayError, ConfigError, MissingExtraError
+from orchestrator_v2.core.errors import BadGatewayError, ConfigError, CredentialMissingError, MissingExtraError
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.errors import from_exception, from_status, make_error
-from orchestrator_v2.llm.origin import check_base_url
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.providers import aws_signing
 from orchestrator_v2.llm.providers.anthropic_request import build_request
@@ -65,13 +64,23 @@ class BedrockProvider:
         return "" if aws_signing.is_installed() else INSTALL
 
     def connect(self, connection: Connection) -> Invoker:
-        """A client bound to one region's server. Raises `MissingExtraError`, and `ConfigError` without a region."""
+        """A client bound to one region's server.
+
+        Raises `MissingExtraError`, `ConfigError` without a region, and `CredentialMissingError` for a server's user
+        without a key: AWS's chain finds the operator's.
+        """
+        if connection.config.guarded and connection.config.credential is None:
+            raise CredentialMissingError(
+                "There is no key for Bedrock.",
+                "Those of this server are not for its users.",
+                "Store a Bedrock API key.",
+            )
         if self.missing_extra():
             raise MissingExtraError("What Bedrock's wire needs is not installed.", "", f"Run: {INSTALL}")
         environ = os.environ if self._environ is None else self._environ
         region = _region(connection.info.base_url, environ)
         base_url = connection.info.base_url or f"https://bedrock-runtime.{region}.amazonaws.com"
-        return BedrockClient(connection, check_base_url(base_url), region)
+        return BedrockClient(connection, connection.accepted(base_url), region)
 
 
 class BedrockClient(WireClient):

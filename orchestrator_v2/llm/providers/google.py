@@ -18,7 +18,6 @@ from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.catalog import ModelInfo
 from orchestrator_v2.llm.errors import from_exception, make_error, unsupported
 from orchestrator_v2.llm.meter import capped
-from orchestrator_v2.llm.origin import check_base_url
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.providers.google_extras import GoogleExtras, model_path
 from orchestrator_v2.llm.providers.google_schema import known_schema
@@ -61,7 +60,7 @@ class GoogleClient(GoogleExtras, WireClient):
     def __init__(self, connection: Connection, credential: Secret) -> None:
         self._connection = connection
         self._credential = credential
-        base_url = check_base_url(connection.info.base_url)
+        base_url = connection.accepted(connection.info.base_url)
         # A base_url may name the version itself.
         self._root = "" if _ENDS_WITH_VERSION.search(base_url) else f"/{VERSION}"
         self._headers = {"Content-Type": "application/json", "x-goog-api-key": credential.reveal()}

@@ -16,7 +16,6 @@ from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.catalog import Dialect, ProviderRow
 from orchestrator_v2.llm.errors import from_exception
-from orchestrator_v2.llm.origin import check_base_url
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.providers.openai_batches import OpenAIBatches
 from orchestrator_v2.llm.providers.openai_embeddings import OpenAIExtras
@@ -50,7 +49,7 @@ class OpenAIChatProvider:
             raise CredentialMissingError(f"There is no key for {name}.", "Real mode needs one.", do)
         if self.missing_extra():
             raise MissingExtraError(f"The HTTP client for {name} is not installed.", "", f"Run: {INSTALL}")
-        base_url = check_base_url(_address(connection, row))
+        base_url = connection.accepted(_address(connection, row))
         dialect = row.dialect if self._row else dialect_of(connection.info, row)
         headers = build_headers(name, credential, dialect)
         return OpenAIChatClient(connection, row, dialect, base_url, headers)

@@ -27,8 +27,8 @@ def config() -> Config:
     return settings
 
 
-def upgrade(dialect: str, connect: Callable[[], Any], probe: Probe) -> None:
-    """To the newest version, in one transaction. `connect` gives a DBAPI connection of the dialect's driver."""
+def upgrade(dialect: str, connect: Callable[[], Any], probe: Probe, to: str = "head") -> None:
+    """To version `to`, in one transaction. `connect` gives a DBAPI connection of the dialect's driver."""
     engine = create_engine(_URLS[dialect], creator=connect, poolclass=NullPool, hide_parameters=True)
     if dialect == "sqlite":
         # The driver itself would begin at the first INSERT only, and leave half a migration behind a crash.
@@ -38,7 +38,7 @@ def upgrade(dialect: str, connect: Callable[[], Any], probe: Probe) -> None:
     with engine.begin() as connection:
         _lock(dialect, connection)
         settings.attributes["connection"] = connection
-        command.upgrade(settings, "head")
+        command.upgrade(settings, to)
 
 
 def _lock(dialect: str, connection: Connection) -> None:

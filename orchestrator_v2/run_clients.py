@@ -1,0 +1,165 @@
+"""Gives each task of a run that is not simulated its model client: whose key, over which ledger, under which ceilings.
+
+How a client is built is `llm/factory.py`; which model a run has was settled by `settling.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from orchestrator_v2.agents.roles import resolve_role
+from orchestrator_v2.config.settings import Settings
+from orchestrator_v2.core.accounts import Accounts, Ceilings, Keyring, User
+from orchestrator_v2.core.errors import ConfigError, CredentialMissingError
+from orchestrator_v2.core.events import RunStarted
+from orchestrator_v2.core.workflow import ModelChoice
+from orchestrator_v2.engine.ports import Claim, RunContext
+from orchestrator_v2.engine.state_models import TaskDefinition
+from orchestrator_v2.key_sources import OwnKeyWatch, check_entitled, no_key
+from orchestrator_v2.llm.auth import kind_of
+from orchestrator_v2.llm.base import Invoker
+from orchestrator_v2.llm.call_log import CallLogFile
+from orchestrator_v2.llm.circuit import CircuitConfig
+from orchestrator_v2.llm.factory import LLMFactory
+from orchestrator_v2.llm.lane import RateLimits
+from orchestrator_v2.llm.ledger import CallLedger, CallRow
+from orchestrator_v2.llm.recorded_rows import RecordedRows
+from orchestrator_v2.llm.retry import RetryConfig
+from orchestrator_v2.llm.types import LLMConfig
+from orchestrator_v2.llm.wrappers.watched_key import KeyWatch
+
+
+class Activity(msgspec.Struct, frozen=True):
+    """Something that happened between two events, for whoever looks on: a model call that came back."""
+
+    run_id: str
+    phase: str
+    what: str
+
+
+class Ledgers(Protocol):
+    """What this needs of the journal."""
+
+    def ledger(self, claim: Claim, budget: int | None, ceilings: Ceilings | None = None) -> CallLedger: ...
+
+    async def recorded_calls(self, run_id: str) -> list[CallRow]: ...
+
+
+class Owners(msgspec.Struct, frozen=True):
+    """Where the users of a server, and their keys, are found."""
+
+    accounts: Accounts
+    keyring: Keyring
+
+
+def call_log_path(settings: Settings) -> Path:
+    return (settings.log_dir or settings.data_dir / "logs") / "llm-requests.log"
+
+
+class RunClients:
+    """`config` gives the operator's own configuration of a (provider, model); `owners` is asked when a run needs it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        config: Callable[[str, str], LLMConfig],
+        models: LLMFactory,
+        ledgers: Ledgers,
+        *,
+        owners: Callable[[], Owners],
+        activity: Callable[[Activity], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._config = config
+        self._models = models
+        self._ledgers = ledgers
+        self._owners = owners
+        self._activity = activity
+        self._file = CallLogFile(call_log_path(settings))
+
+    async def client_for(self, task: TaskDefinition, context: RunContext) -> Invoker:
+        """The client of a task. Raises `CredentialMissingError` when the key is gone since the run was started."""
+        begun = context.state.begun
+        choice = begun.model_for(resolve_role(task.phase.agent).name)
+        if begun.mode == "replay":
+            rows = await self._ledgers.recorded_calls(begun.forked_from)
+            return self._models.create_replay(LLMConfig(choice.provider, choice.model), RecordedRows(rows))
+        config, watch, ceilings = await self._paid_by(begun, choice)
+        if config.base_url != choice.base_url:
+            # The key that is there now was given for another server than the one that the run began with.
+            raise _elsewhere(choice, config)
+        return self._models.create_client(
+            config,
+            ledger=self._ledgers.ledger(context.claim, context.state.budget, ceilings),
+            retry=self._retry(),
+            log=self._log(task),
+            excerpts=self._settings.log_prompts,
+            prices=begun.prices,
+            limits=RateLimits(self._settings.requests_per_minute, self._settings.tokens_per_minute),
+            circuit=CircuitConfig(),
+            batch=begun.batch or task.phase.batch,
+            as_of=context.state.started_at,
+            watch=watch,
+        )
+
+    async def _paid_by(
+        self, begun: RunStarted, choice: ModelChoice
+    ) -> tuple[LLMConfig, KeyWatch | None, Ceilings | None]:
+        """The model with the key that pays for it: the operator's, or the one that the run's owner has stored."""
+        if not begun.keyring:
+            return self._config(choice.provider, choice.model), None, None
+        owners = self._owners()
+        user = await owners.accounts.user(begun.owner_id)
+        if user is None or user.disabled:
+            raise CredentialMissingError(
+                "The run's owner is not let in here.",
+                "The account is disabled.",
+                "Enable the account, then resume the run.",
+            )
+        check_entitled(user.models, choice.provider, choice.model)
+        keyring = owners.keyring
+        stored = await keyring.usable(user.user_id, choice.provider)
+        if stored is None:
+            raise no_key(choice.provider, "Store one in the settings, then resume the run.")
+        secret = await keyring.open(user.user_id, stored.credential_id)
+        config = LLMConfig(
+            choice.provider, choice.model, secret, stored.base_url, credential_kind=kind_of(secret), guarded=True
+        )
+        return config, OwnKeyWatch(keyring, stored), _ceilings(user)
+
+    def _retry(self) -> RetryConfig:
+        s = self._settings
+        return RetryConfig(
+            max_attempts=s.retry_max_attempts,
+            initial=s.retry_initial,
+            factor=s.retry_factor,
+            max_delay=s.retry_max_delay,
+        )
+
+    def _log(self, task: TaskDefinition) -> Callable[[dict[str, Any]], None]:
+        def log(record: dict[str, Any]) -> None:
+            self._file({"run": task.run_id, **record})
+            if self._activity is not None:
+                answered = "failed" if record.get("error") else "answered"
+                self._activity(Activity(task.run_id, task.phase.id, f"{record.get('model', 'the model')} {answered}"))
+
+        return log
+
+
+def _ceilings(user: User) -> Ceilings | None:
+    if user.daily_budget is None and user.monthly_budget is None:
+        return None
+    return Ceilings(user.user_id, user.daily_budget, user.monthly_budget)
+
+
+def _elsewhere(choice: ModelChoice, config: LLMConfig) -> ConfigError:
+    now, then = config.base_url or "the provider's own server", choice.base_url or "the provider's own server"
+    return ConfigError(
+        f"The run was started with {choice.provider} at {then}.",
+        f"The settings name {now} now, and a key is for one server.",
+        "Set base_url as it was, then resume.",
+    )

@@ -1,0 +1,219 @@
+"""Projects of a user: wished for, listed, started, advanced, deleted; every query names the owner.
+
+What may be asked of a single run is `runs.py`; what a project is wished with is `wishes.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+
+from orchestrator_v2.agents.estimating import PhaseEstimate
+from orchestrator_v2.core.accounts import Keyring, ProjectRow, Projects, Reply, User
+from orchestrator_v2.core.clock import Clock
+from orchestrator_v2.core.errors import (
+    ConflictError,
+    LimitedError,
+    RunStateError,
+    StoreError,
+    UnknownNameError,
+)
+from orchestrator_v2.core.ids import IdSource
+from orchestrator_v2.engine.phase_graph import PhaseGraph
+from orchestrator_v2.engine.ports import RunRow
+from orchestrator_v2.engine.state_models import TERMINAL, RunStatus
+from orchestrator_v2.orchestrator import Orchestrator
+from orchestrator_v2.parts import RunRequest
+from orchestrator_v2.service.keeper import Keeper
+from orchestrator_v2.service.rights import require
+from orchestrator_v2.service.wishes import ProjectView, Wish, encode, request_of, wish_of
+
+# How long one waits whose runs have to end first (seconds).
+_COME_BACK = 30
+
+
+class ProjectService:
+    """`load_graph` reads a workflow by a built-in's name or from YAML text; `most_runs` is how many of a user's runs
+    may be under way or waiting for their turn at once."""
+
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        keeper: Keeper,
+        projects: Projects,
+        keyring: Keyring,
+        *,
+        load_graph: Callable[[str], PhaseGraph],
+        clock: Clock,
+        ids: IdSource,
+        most_runs: int,
+    ) -> None:
+        self._orchestrator = orchestrator
+        self._keeper = keeper
+        self._projects = projects
+        self._keyring = keyring
+        self._load_graph = load_graph
+        self._clock = clock
+        self._ids = ids
+        self._most_runs = most_runs
+        self._starting: dict[str, asyncio.Lock] = {}
+
+    async def create(self, user: User, wish: Wish, *, run: bool = True, key: str = "") -> ProjectView:
+        """Records the project and, with `run`, starts its first run. With the `key` of an earlier, equal request it
+        gives that one's project.
+
+        Raises `InputError` classes before anything is recorded, `ConflictError` where the key was used for another
+        request, `LimitedError` where too many runs are under way.
+        """
+        require(user, "write")
+        request_hash = hashlib.sha256(encode(wish) + bytes([run])).hexdigest()
+        if key and (reply := await self._projects.reply(user.user_id, key)):
+            return await self._again(user, reply, request_hash, key)
+        wish = msgspec.structs.replace(wish, first_run=self._ids.new("run") if run else "")
+        row = ProjectRow(self._ids.new("prj"), 0, user.user_id, wish.name, encode(wish), self._clock.now())
+        async with self._one_at_a_time(user):
+            request = await self._request(user, wish, row.project_id, wish.first_run)
+            self._orchestrator.check(request)
+            if run:
+                await self._check_room(user)
+            try:
+                row = await self._projects.add(row, key=key, request_hash=request_hash)
+            except StoreError:
+                reply = await self._projects.reply(user.user_id, key) if key else None
+                if reply is None:
+                    raise
+                return await self._again(user, reply, request_hash, key)
+            started = await self._start(request) if run else None
+        return ProjectView(row, wish, started)
+
+    async def _again(self, user: User, reply: Reply, request_hash: str, key: str) -> ProjectView:
+        """What was answered to that key; the run that a crash kept from starting is started now."""
+        if reply.request_hash != request_hash:
+            raise ConflictError(
+                f"The idempotency key '{key}' was used for another request.",
+                "It stands for one request only.",
+                "Send the same request, or another key.",
+            )
+        view = await self.get(user, reply.subject)
+        if view.wish.first_run and view.run is None:
+            async with self._one_at_a_time(user):
+                request = await self._request(user, view.wish, view.row.project_id, view.wish.first_run)
+                view = msgspec.structs.replace(view, run=await self._start(request))
+        return view
+
+    async def get(self, user: User, project_id: str) -> ProjectView:
+        """Raises `UnknownNameError`, for another user's project as for none."""
+        require(user, "read")
+        row = await self._projects.get(user.scope, project_id)
+        if row is None:
+            raise UnknownNameError("project", project_id, (), "List your projects to see what there is.")
+        return await self._view(row)
+
+    async def page(self, user: User, *, before: int | None = None, limit: int = 50) -> list[ProjectView]:
+        """Newest first; `before` is the project_no of the last one of the page before."""
+        require(user, "read")
+        rows = await self._projects.page(user.scope, before=before, limit=limit)
+        return list(await asyncio.gather(*(self._view(row) for row in rows)))
+
+    async def _view(self, row: ProjectRow) -> ProjectView:
+        runs = await self._orchestrator.rows(owner_id=row.owner_id, project_id=row.project_id, limit=1)
+        return ProjectView(row, wish_of(row), runs[0] if runs else None)
+
+    async def runs(self, user: User, project_id: str, *, before: int | None = None, limit: int = 50) -> list[RunRow]:
+        view = await self.get(user, project_id)
+        return await self._orchestrator.rows(
+            owner_id=view.row.owner_id, project_id=project_id, before=before, limit=limit
+        )
+
+    async def delete(self, user: User, project_id: str) -> None:
+        """Cancels the project's runs and hides it; what its calls cost stays in the usage."""
+        require(user, "write")
+        view = await self.get(user, project_id)
+        for row in await self._orchestrator.rows(owner_id=view.row.owner_id, project_id=project_id, limit=1_000):
+            if row.status not in TERMINAL:
+                self._keeper.attend(await self._orchestrator.wish(row.run_id, "cancel", by=user.name))
+        await self._projects.drop(user.user_id, project_id)
+
+    async def start_run(self, user: User, project_id: str, *, key: str = "", tasks: int | None = None) -> RunRow:
+        """A further run of the project, as it was wished for. Raises as `create` does."""
+        require(user, "write")
+        view = await self.get(user, project_id)
+        request_hash = hashlib.sha256(f"{project_id} {tasks}".encode()).hexdigest()
+        run_id = self._ids.new("run")
+        if key and not await self._projects.remember(user.user_id, key, Reply(request_hash, run_id)):
+            run_id = await self._remembered(user, key, request_hash)
+            rows = await self._orchestrator.rows(owner_id=user.user_id, project_id=project_id, limit=1_000)
+            if found := next((row for row in rows if row.run_id == run_id), None):
+                return found
+        async with self._one_at_a_time(user):
+            await self._check_room(user)
+            return await self._start(await self._request(user, view.wish, project_id, run_id, tasks))
+
+    async def _remembered(self, user: User, key: str, request_hash: str) -> str:
+        reply = await self._projects.reply(user.user_id, key)
+        if reply is None or reply.request_hash != request_hash:
+            raise ConflictError(
+                f"The idempotency key '{key}' was used for another request.",
+                "It stands for one request only.",
+                "Send the same request, or another key.",
+            )
+        return reply.subject
+
+    async def advance(self, user: User, project_id: str) -> RunRow:
+        """Does one phase of the latest run, or of a first one, and pauses it.
+
+        Raises `RunStateError` where the run is under way or has ended.
+        """
+        require(user, "write")
+        view = await self.get(user, project_id)
+        if view.run is None:
+            return await self.start_run(user, project_id, tasks=1)
+        if view.run.status == RunStatus.RUNNING:
+            raise RunStateError("The run is under way.", "It goes on by itself.", "Pause it first, then advance it.")
+        async with self._one_at_a_time(user):
+            await self._check_room(user)
+            session = await self._orchestrator.resumed(view.run.run_id, by=user.name, tasks=1)
+            await self._keeper.take(session)
+        return await self._orchestrator.row(view.run.run_id, owner_id=view.row.owner_id)
+
+    async def estimate(self, user: User, wish: Wish) -> tuple[str, list[PhaseEstimate]]:
+        """The model, and what each phase may use; nothing is recorded and nothing is sent."""
+        require(user, "read")
+        return await self._orchestrator.estimate(await self._request(user, wish, "", ""))
+
+    async def _request(
+        self, user: User, wish: Wish, project_id: str, run_id: str, tasks: int | None = None
+    ) -> RunRequest:
+        keys = tuple(await self._keyring.of_user(user.user_id))
+        graph = self._load_graph(wish.workflow)
+        return request_of(wish, graph, user, keys, project_id=project_id, run_id=run_id, tasks=tasks)
+
+    async def _start(self, request: RunRequest) -> RunRow:
+        try:
+            session = await self._orchestrator.start(request)
+        except StoreError as error:
+            try:
+                # The same request, sent twice, was quicker: its run has this id.
+                return await self._orchestrator.row(request.run_id, owner_id=request.owner_id)
+            except UnknownNameError:
+                raise error from None
+        await self._keeper.take(session)
+        return await self._orchestrator.row(session.state.run_id, owner_id=request.owner_id)
+
+    async def _check_room(self, user: User) -> None:
+        running = (RunStatus.RUNNING,)
+        rows = await self._orchestrator.rows(owner_id=user.user_id, statuses=running, limit=self._most_runs)
+        if len(rows) >= self._most_runs:
+            raise LimitedError(
+                f"{self._most_runs} of your runs are under way or wait for their turn.",
+                "More are not taken at once.",
+                "Wait for one to end, or cancel one.",
+                retry_after=_COME_BACK,
+            )
+
+    def _one_at_a_time(self, user: User) -> asyncio.Lock:
+        """What is counted before something is started must not be counted by two at once."""
+        return self._starting.setdefault(user.user_id, asyncio.Lock())
