@@ -70,6 +70,7 @@ check: setup ## ruff, mypy strict, the import contracts, size limits, the lock
 .PHONY: test
 test: compiled ## Sets up and runs all tests, servers included
 	@$(PY) scripts/check_machine.py
+	@$(PY) scripts/get_browser.py
 	$(PY) -m pytest -n $(TEST_WORKERS)
 
 .PHONY: test-fast

@@ -53,6 +53,12 @@ TARGETS = (
     Target("stream of 229 deltas, CPU", ("llm", "stream_to_langchain"), "x langchain"),
     Target("memory after 100,000 calls to after 10,000", ("llm", "memory_growth"), "x", 1.05),
     Target("a call beside 64 idle connections to beside one", ("llm", "idle_growth"), "x", 1.1),
+    Target("server: GET of eight agents, CPU", ("server", "times_bare"), "x bare FastAPI", 3.0),
+    Target("server: GET of eight agents", ("server", "requests_per_second"), "a second", digits=0),
+    Target("server: a page of 50 projects", ("server", "page_ms"), "ms CPU", digits=1),
+    Target("1,000 listeners, 4 events/s, p99", ("server", "latency_p99"), "s", 1.0),
+    Target("1,000 listeners, 4 events/s, median", ("server", "latency_p50"), "s"),
+    Target("server's highest memory with them", ("server", "memory"), "MB", 512, digits=0),
     Target("PostgreSQL with server, chain, CPU", ("postgres", "chain"), "ms", 0.8, 0.5),
     Target("PostgreSQL with server, fleet, CPU", ("postgres", "fleet"), "ms", 0.2, 0.1),
 )

@@ -21,10 +21,12 @@ from orchestrator_v2.core.correlation import CORRELATION
 from orchestrator_v2.core.ids import IdSource, RandomIds
 from orchestrator_v2.core.probe import Probe, probe_from
 from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.core.tracing import NO_TRACER, Tracer
 from orchestrator_v2.durable.embedded import EmbeddedDriver
 from orchestrator_v2.durable.workers import is_gone, worker_name
 from orchestrator_v2.engine.engine import WorkflowEngine
 from orchestrator_v2.engine.phase_graph import PhaseGraph
+from orchestrator_v2.engine.ports import TaskRunner
 from orchestrator_v2.engine.session import RunSession, Subscriber
 from orchestrator_v2.engine.state_models import SETTLED, ProjectState, TaskDefinition, TaskOutcome
 from orchestrator_v2.engine.task_runner import AgentCall, AgentInput, PhaseRunner
@@ -38,7 +40,7 @@ from orchestrator_v2.llm.origin import origin_of
 from orchestrator_v2.llm.prices import price_row
 from orchestrator_v2.llm.types import LLMConfig
 from orchestrator_v2.orchestrator import Orchestrator
-from orchestrator_v2.parts import ArchiveKind, Parts
+from orchestrator_v2.parts import ArchiveKind, Driver, Parts
 from orchestrator_v2.persistence.journal import StoredJournal, open_journal
 from orchestrator_v2.run_clients import Activity, Owners, RunClients, call_log_path
 from orchestrator_v2.settling import Settling, read_workflow, workflow_names
@@ -61,6 +63,7 @@ async def open_orchestrator(
     probe: Probe | None = None,
     factory: LLMFactory | None = None,
     sandbox: Sandbox | None = None,
+    tracer: Tracer | None = None,
 ) -> Orchestrator:
     """An orchestrator on the journal that the settings name; close it, or use it as an async context manager.
 
@@ -74,6 +77,7 @@ async def open_orchestrator(
         random=random,
         probe=probe,
         factory=factory,
+        tracer=tracer,
     )
     return build(foundation, key=key, listener=listener, activity=activity, sandbox=sandbox)
 
@@ -89,6 +93,7 @@ class Foundation(msgspec.Struct, frozen=True):
     models: LLMFactory
     egress: Egress
     owners: Callable[[], Owners]
+    tracer: Tracer = NO_TRACER
 
 
 async def lay_foundation(
@@ -99,8 +104,10 @@ async def lay_foundation(
     random: Random | None,
     probe: Probe | None,
     factory: LLMFactory | None,
+    tracer: Tracer | None = None,
 ) -> Foundation:
-    """Opens the journal that the settings name. Raises `ConfigError` and `StoreError` classes."""
+    """Opens the journal that the settings name. Raises `ConfigError`, `StoreError` classes, and `MissingExtraError`."""
+    tracer = tracer or _tracer(loaded)
     settings, clock, ids = loaded.settings, clock or SystemClock(), ids or RandomIds()
     probe = probe or probe_from(os.environ)
     egress = Egress([origin.strip() for origin in settings.model_origins.split(",") if origin.strip()])
@@ -114,7 +121,17 @@ async def lay_foundation(
         egress=egress,
     )
     owners = _owners(loaded, journal, clock, ids, probe)
-    return Foundation(loaded, clock, ids, probe, journal, models, egress, owners)
+    return Foundation(loaded, clock, ids, probe, journal, models, egress, owners, tracer)
+
+
+def _tracer(loaded: LoadedSettings) -> Tracer:
+    """Opened only where traces are wanted: nobody else pays for its imports."""
+    if loaded.settings.traces == "off":
+        return NO_TRACER
+    from orchestrator_v2 import __version__
+    from orchestrator_v2.telemetry.tracing import open_tracer
+
+    return open_tracer(__version__, secrets=live_secrets(loaded))
 
 
 def _owners(
@@ -156,11 +173,19 @@ def build(
     settings, clock, journal = foundation.loaded.settings, foundation.clock, foundation.journal
     settling = _settling(foundation.loaded, key, foundation.models)
     clients = RunClients(
-        settings, settling.config, foundation.models, journal, owners=foundation.owners, activity=activity
+        settings,
+        settling.config,
+        foundation.models,
+        journal,
+        owners=foundation.owners,
+        activity=activity,
+        tracer=foundation.tracer,
     )
+    tasks = _runner(clients, _evidence(settings, clock, sandbox), journal, foundation.tracer)
+    driver, runner = _traced(EmbeddedDriver(journal, clock), tasks, foundation.tracer)
     engine = WorkflowEngine(
         journal,
-        _runner(clients, _evidence(settings, clock, sandbox), journal),
+        runner,
         clock,
         foundation.ids,
         worker=worker_name(),
@@ -172,28 +197,43 @@ def build(
         _parts(
             engine=engine,
             journal=journal,
-            driver=EmbeddedDriver(journal, clock),
+            driver=driver,
             settling=settling,
             models=foundation.models,
             clock=clock,
             probe=foundation.probe,
+            tracer=foundation.tracer,
         )
     )
+
+
+def _traced(driver: Driver, runner: TaskRunner, tracer: Tracer) -> tuple[Driver, TaskRunner]:
+    """The same two, with a span around each drive and each task where there are traces."""
+    if not tracer.on:
+        return driver, runner
+    from orchestrator_v2.telemetry.traced_runs import TracedDriver
+
+    traced = TracedDriver(driver, tracer)
+    return traced, traced.tasks(runner)
 
 
 def _parts(
     *,
     engine: WorkflowEngine,
     journal: StoredJournal,
-    driver: EmbeddedDriver,
+    driver: Driver,
     settling: Settling,
     models: LLMFactory,
     clock: Clock,
     probe: Probe,
+    tracer: Tracer,
 ) -> Parts:
     async def close() -> None:
-        await models.aclose()
-        await journal.close()
+        try:
+            await models.aclose()
+            await journal.close()
+        finally:
+            await tracer.aclose()
 
     return Parts(
         engine=engine,
@@ -229,24 +269,25 @@ def _abandon_with(journal: StoredJournal) -> Callable[[RunSession], Awaitable[No
     return abandon
 
 
-def _agents(clients: RunClients) -> AgentCall:
+def _agents(clients: RunClients, tracer: Tracer) -> AgentCall:
     """The agents, imported when the first of them works: their answers' schemas take longest of all to load."""
     run: AgentCall | None = None
 
     async def work(task: TaskDefinition, given: AgentInput) -> TaskOutcome:
         nonlocal run
         if run is None:
-            from orchestrator_v2.agents.factory import agent_runner
+            from orchestrator_v2.agents.factory import agent_runner, create_agent
+            from orchestrator_v2.agents.traced_agent import traced_agents
 
-            run = agent_runner(clients.client_for)
+            run = agent_runner(clients.client_for, traced_agents(create_agent, tracer) if tracer.on else create_agent)
         return await run(task, given)
 
     return work
 
 
-def _runner(clients: RunClients, evidence: MeasuredEvidence, journal: StoredJournal) -> PhaseRunner:
+def _runner(clients: RunClients, evidence: MeasuredEvidence, journal: StoredJournal, tracer: Tracer) -> PhaseRunner:
     return PhaseRunner(
-        _agents(clients),
+        _agents(clients, tracer),
         evidence,
         isolate=_isolated,
         spent=lambda claim: journal.ledger(claim, None).spent(),

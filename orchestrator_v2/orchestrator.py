@@ -260,26 +260,29 @@ class Orchestrator(RunReader):
         taken = [await self.take_up(run_id) for run_id in await self.unattended()]
         return [session for session in taken if session is not None]
 
-    async def unattended(self) -> list[str]:
-        """Runs that this process does not drive and that could go on: marked as running, or their wait is over."""
+    async def unattended(self, limit: int = 1_000) -> list[str]:
+        """Runs that could go on and that nobody drives: their worker died, or their wait is over; oldest first."""
         now = self._parts.clock.now()
-        found = []
-        for run_id in await self._journal.in_statuses(_UNDER_WAY):
-            row = await self._engine.row(run_id)
-            later = row.status == RunStatus.WAITING_PROVIDER and (row.resume_at or 0) > now
-            if not later and row.mode != REPLAY and run_id not in self._driven:
-                found.append(run_id)
-        return found
+        gone = [worker for worker in await self._journal.holders(now) if self._engine.is_gone(worker)]
+        found = await self._journal.due(now, gone=gone, limit=limit + len(self._driven))
+        return [run_id for run_id in found if run_id not in self._driven][:limit]
 
     async def signalled(self) -> list[str]:
         """Runs with a signal that nobody has taken yet, and that this process does not drive."""
         return [run_id for run_id in await self._journal.signalled() if run_id not in self._driven]
 
     async def take_up(self, run_id: str) -> RunSession | None:
-        """Claims a run that could go on, and goes on with it; None while another process drives it."""
+        """Claims a run that could go on, and goes on with it; None where it cannot any more, or another drives it."""
         session = None if run_id in self._driven else await self._engine.open(run_id)
-        if session is not None:
-            await self._engine.recover(session)
+        if session is None:
+            return None
+        state = session.state
+        waited = state.status is RunStatus.WAITING_PROVIDER and (state.resume_at or 0) <= self._parts.clock.now()
+        if state.status is not RunStatus.RUNNING and not waited:
+            # Whoever drove it has paused or ended it since it was found.
+            await self._journal.release(session.claim)
+            return None
+        await self._engine.recover(session)
         return session
 
     async def put_by(self, session: RunSession) -> None:

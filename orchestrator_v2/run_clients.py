@@ -16,6 +16,7 @@ from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.core.accounts import Accounts, Ceilings, Keyring, User
 from orchestrator_v2.core.errors import ConfigError, CredentialMissingError
 from orchestrator_v2.core.events import RunStarted
+from orchestrator_v2.core.tracing import NO_TRACER, Tracer
 from orchestrator_v2.core.workflow import ModelChoice
 from orchestrator_v2.engine.ports import Claim, RunContext
 from orchestrator_v2.engine.state_models import TaskDefinition
@@ -72,6 +73,7 @@ class RunClients:
         *,
         owners: Callable[[], Owners],
         activity: Callable[[Activity], None] | None = None,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._settings = settings
         self._config = config
@@ -79,6 +81,7 @@ class RunClients:
         self._ledgers = ledgers
         self._owners = owners
         self._activity = activity
+        self._tracer = tracer
         self._file = CallLogFile(call_log_path(settings))
 
     async def client_for(self, task: TaskDefinition, context: RunContext) -> Invoker:
@@ -87,7 +90,8 @@ class RunClients:
         choice = begun.model_for(resolve_role(task.phase.agent).name)
         if begun.mode == "replay":
             rows = await self._ledgers.recorded_calls(begun.forked_from)
-            return self._models.create_replay(LLMConfig(choice.provider, choice.model), RecordedRows(rows))
+            asked = LLMConfig(choice.provider, choice.model)
+            return self._models.create_replay(asked, RecordedRows(rows), tracer=self._tracer)
         config, watch, ceilings = await self._paid_by(begun, choice)
         if config.base_url != choice.base_url:
             # The key that is there now was given for another server than the one that the run began with.
@@ -104,6 +108,7 @@ class RunClients:
             batch=begun.batch or task.phase.batch,
             as_of=context.state.started_at,
             watch=watch,
+            tracer=self._tracer,
         )
 
     async def _paid_by(

@@ -11,6 +11,14 @@ from hypothesis import settings
 SLOW = frozenset(
     {
         "test_anthropic_beside_sdk.py",
+        "test_api_events.py",
+        "test_api_keys.py",
+        "test_api_projects.py",
+        "test_api_runs.py",
+        "test_api_safety.py",
+        "test_api_schemathesis.py",
+        "test_api_tenants.py",
+        "test_api_users.py",
         "test_cli_bad_input.py",
         "test_cli_commands.py",
         "test_cli_foreign_providers.py",

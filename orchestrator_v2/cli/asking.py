@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from orchestrator_v2.cli import render
 from orchestrator_v2.cli.sources import typed
-from orchestrator_v2.cli.text import one_line
+from orchestrator_v2.core.text import one_line
 
 
 def ask_questions(brief: str) -> dict[str, str]:

@@ -12,7 +12,8 @@ import typer
 from orchestrator_v2.cli import exit_codes, render
 from orchestrator_v2.cli.given import Json, RunId, given, out_path
 from orchestrator_v2.cli.sources import read_replacements
-from orchestrator_v2.cli.text import count, folder
+from orchestrator_v2.cli.text import folder
+from orchestrator_v2.core.text import count
 
 Out = Annotated[str | None, typer.Option(metavar="DIR", help="Where the project is laid out.")]
 Replaced = Annotated[

@@ -1,67 +1,22 @@
-"""One line of plain words for each kind of event: who did what, and how it came out.
+"""An event as a line of the terminal: which phase it is about, and what happened.
 
-Where the lines are printed is `plain_view.py` and, as history, `read_commands.py`.
+The sentences are `engine/telling.py`; where the lines are printed is `plain_view.py` and, as history,
+`read_commands.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
-from orchestrator_v2.cli.text import count, money, one_line, with_id
-from orchestrator_v2.cli.words import RUN
 from orchestrator_v2.core import events as e
 from orchestrator_v2.core.records import Receipt
-from orchestrator_v2.core.usage import usd
+from orchestrator_v2.core.text import one_line, with_id
+from orchestrator_v2.engine.telling import sentence
 
 
 def line_of(event: e.Event, run_id: str = "") -> tuple[str, str]:
     """(the phase it is about, or `run`; what happened), commands in it with the run's id."""
-    return getattr(event, "phase", "run"), one_line(with_id(_SAID[type(event)](event), run_id))
-
-
-def mode_of(begun: e.RunStarted) -> str:
-    """Who answers in this run, settled at its start."""
-    model = "/".join(part for part in (begun.provider, begun.model) if part)
-    return {
-        "simulated": "simulated: no model is asked, $0.00",
-        "real": f"real: {model}",
-        "replay": f"replay of {model}: nothing is sent, $0.00",
-    }.get(begun.mode, begun.mode)
-
-
-class Counted(NamedTuple):
-    """What was measured, in numbers: tests, and the checks beside them; `broken` names what did not pass."""
-
-    passed: int
-    failed: int
-    checks: int
-    broken: tuple[str, ...]
-
-
-def counted(receipts: Sequence[Receipt]) -> Counted:
-    """Tests and checks, each receipt counted once."""
-    checks = [receipt for receipt in receipts if not receipt.tests_collected]
-    broken = tuple(receipt.check for receipt in checks if not receipt.passed)
-    return Counted(
-        sum(receipt.tests_passed for receipt in receipts),
-        sum(receipt.tests_failed for receipt in receipts),
-        len(checks) - len(broken),
-        broken,
-    )
-
-
-def measured(receipts: Sequence[Receipt]) -> str:
-    """What the engine measured, in few words: tests first, then checks; empty when nothing was."""
-    found = counted(receipts)
-    parts = [
-        f"{count(found.passed, 'test')} passed" if found.passed or found.failed else "",
-        f"{found.failed} failed" if found.failed else "",
-        f"{count(found.checks, 'check')} passed" if found.checks else "",
-        f"not passed: {', '.join(found.broken)}" if found.broken else "",
-    ]
-    return ", ".join(part for part in parts if part)
+    return getattr(event, "phase", "run"), one_line(with_id(sentence(event), run_id))
 
 
 def isolation(receipts: Sequence[Receipt]) -> str:
@@ -74,84 +29,3 @@ _WEAKER = {
     "process": "the tests ran as a limited process: there is no sandbox (bubblewrap) here",
     "no cgroup": "no ceiling held over all processes together: no cgroup can be made here",
 }
-
-
-def _started(event: e.RunStarted) -> str:
-    phases = count(len(event.workflow.phases), "phase")
-    ceiling = f", at most {usd(event.budget)}" if event.budget is not None else ""
-    return f"accepted: {event.name} ({event.workflow.name}, {phases}{ceiling}); {mode_of(event)}"
-
-
-def _task_started(event: e.TaskStarted) -> str:
-    again = "".join(
-        (f", round {event.round}" if event.round > 1 else "", f", attempt {event.attempt}" if event.attempt > 1 else "")
-    )
-    return f"{event.agent or 'the engine'} works{again}"
-
-
-_GATE = {"passed": "done", "failed": "gate not passed", "waiting": "waits for a review"}
-
-
-def _task_completed(event: e.TaskCompleted) -> str:
-    parts = [
-        _GATE[event.gate],
-        count(len(event.artifacts), "file") if event.artifacts else "",
-        measured(event.receipts),
-        money(event.usage.cost, None) if event.usage.calls else "",
-        "; ".join(event.reasons),
-    ]
-    return ": ".join([parts[0], ", ".join(part for part in parts[1:] if part)]).rstrip(": ")
-
-
-def _error(event: Any) -> str:
-    """What, why and what to do, each ended as a sentence: a message from elsewhere often is not."""
-    parts = (part.rstrip() for part in (event.what, event.why, event.do))
-    return " ".join(part if part.endswith((".", "?", "!", ":")) else f"{part}." for part in parts if part)
-
-
-def _reviewed(event: e.ReviewDecided) -> str:
-    verdict = "approved" if event.approved else "rejected"
-    return f"{verdict} by {event.by}" + (f": {event.reason}" if event.reason else "")
-
-
-def _again(event: Any) -> str:
-    return f"; again: {', '.join(event.resets)}" if event.resets else ""
-
-
-def _resumed(event: e.RunResumed) -> str:
-    ceiling = f", at most {usd(event.budget)}" if event.budget is not None else ""
-    again = f"; again: {', '.join(event.reset)}" if event.reset else ""
-    return f"{_GOES_ON.get(event.by, f'goes on ({event.by})' if event.by else 'goes on')}{ceiling}{again}"
-
-
-# Who resumed a run is a person's name, or one of these.
-_GOES_ON = {
-    "signal": "taken up again for what a person decided",
-    "recovery": "goes on after an interruption",
-    "resume": "goes on",
-}
-
-
-def _parked(event: e.RunParked) -> str:
-    words, said = RUN[event.status].words, _error(event)
-    return said if said.lower().startswith(words.split()[0]) else f"{words}: {said}"
-
-
-_SAID: Mapping[type, Callable[[Any], str]] = MappingProxyType(
-    {
-        e.RunStarted: _started,
-        e.TaskStarted: _task_started,
-        e.TaskCompleted: _task_completed,
-        e.TaskFailed: lambda event: f"stopped: {_error(event)}",
-        e.PhaseReopened: lambda event: f"opened again by {event.by}: {one_line(event.feedback, 200)}{_again(event)}",
-        e.PhaseSkipped: lambda event: f"skipped: {event.reason}",
-        e.ReviewDecided: _reviewed,
-        e.ArtifactReplaced: lambda event: f"{event.artifact.path} replaced by hand",
-        e.RunParked: _parked,
-        e.RunResumed: _resumed,
-        e.RunRolledBack: lambda event: f"back to before this phase{_again(event)}",
-        e.RunCompleted: lambda event: "completed",
-        e.RunFailed: lambda event: f"failed: {_error(event)}",
-        e.RunCancelled: lambda event: f"cancelled{f' by {event.by}' if event.by else ''}",
-    }
-)

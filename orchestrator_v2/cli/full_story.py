@@ -11,15 +11,17 @@ from typing import Any
 import msgspec
 
 from orchestrator_v2.cli import render
-from orchestrator_v2.cli.event_lines import isolation, line_of, mode_of
+from orchestrator_v2.cli.event_lines import isolation, line_of
 from orchestrator_v2.cli.summary import paid, project, receipts, result, status_of, usage_of
-from orchestrator_v2.cli.text import block, duration, moment, one_line, with_id
+from orchestrator_v2.cli.text import block, moment
 from orchestrator_v2.core.events import Recorded, encode_event
 from orchestrator_v2.core.records import Receipt
+from orchestrator_v2.core.text import duration, one_line, with_id
 from orchestrator_v2.core.usage import usd
 from orchestrator_v2.engine.history import made_how
 from orchestrator_v2.engine.replay import REPLAY
 from orchestrator_v2.engine.state_models import PhaseState, ProjectState
+from orchestrator_v2.engine.telling import mode_of
 from orchestrator_v2.parts import Standing
 
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from orchestrator_v2.cli import render
-from orchestrator_v2.cli.event_lines import mode_of
 from orchestrator_v2.cli.summary import usage_of
-from orchestrator_v2.cli.text import count, moment, money, tokens
+from orchestrator_v2.cli.text import moment
+from orchestrator_v2.core.text import count, money, tokens
 from orchestrator_v2.core.usage import NO_USAGE, Usage, usd
 from orchestrator_v2.engine.state_models import ProjectState
+from orchestrator_v2.engine.telling import mode_of
 from orchestrator_v2.llm.ledger import CallRow
 
 

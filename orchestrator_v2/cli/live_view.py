@@ -14,14 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator_v2.cli import terminal
-from orchestrator_v2.cli.event_lines import line_of, mode_of
+from orchestrator_v2.cli.event_lines import line_of
 from orchestrator_v2.cli.phase_rows import Scene, phase_rows
 from orchestrator_v2.cli.progress import Progress
-from orchestrator_v2.cli.text import duration, money, one_line, tokens
 from orchestrator_v2.cli.words import RUN
 from orchestrator_v2.core import events as e
 from orchestrator_v2.core.events import Recorded
+from orchestrator_v2.core.text import duration, money, one_line, tokens
 from orchestrator_v2.engine.state_models import ProjectState
+from orchestrator_v2.engine.telling import mode_of
 
 _REDRAWS = 10  # a second
 _AROUND = 9  # lines that are not phases, the one below the frame too

@@ -15,8 +15,9 @@ import typer
 from orchestrator_v2.cli import exit_codes, render
 from orchestrator_v2.cli.given import Json, given
 from orchestrator_v2.cli.help_text import Command, Group
-from orchestrator_v2.cli.text import block, one_line
+from orchestrator_v2.cli.text import block
 from orchestrator_v2.core.errors import InputError
+from orchestrator_v2.core.text import one_line
 from orchestrator_v2.core.usage import usd
 
 T = TypeVar("T")

@@ -11,12 +11,12 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator_v2.cli.event_lines import measured
-from orchestrator_v2.cli.text import count, duration, one_line
 from orchestrator_v2.cli.words import PHASE
+from orchestrator_v2.core.text import count, duration, one_line
 from orchestrator_v2.core.usage import usd
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.state_models import SETTLED, PhaseState, PhaseStatus, ProjectState
+from orchestrator_v2.engine.telling import measured
 
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # From this many columns on, a row has room for the agent, and for what it cost.

@@ -13,8 +13,8 @@ import msgspec
 from orchestrator_v2.cli import render
 from orchestrator_v2.cli.event_lines import line_of
 from orchestrator_v2.cli.progress import Progress
-from orchestrator_v2.cli.text import duration, one_line
 from orchestrator_v2.core.events import Recorded, encode_event
+from orchestrator_v2.core.text import duration, one_line
 
 
 class View(Protocol):

@@ -39,10 +39,11 @@ def status(
 
 
 def _say_status(standing: Any) -> None:
-    from orchestrator_v2.cli.event_lines import isolation, measured, mode_of
+    from orchestrator_v2.cli.event_lines import isolation
     from orchestrator_v2.cli.summary import advice, next_steps, paid, progress_of, project, receipts, status_of, waiting
     from orchestrator_v2.cli.text import moment
     from orchestrator_v2.cli.words import STATUSES
+    from orchestrator_v2.engine.telling import measured, mode_of
 
     state = standing.state
     render.say(f"{state.run_id}  {STATUSES[status_of(standing)].words}")
@@ -95,7 +96,8 @@ def list_(
         return 0
     import time
 
-    from orchestrator_v2.cli.text import age, folder, one_line
+    from orchestrator_v2.cli.text import folder
+    from orchestrator_v2.core.text import age, one_line
 
     now = time.time()
     render.table(
@@ -110,7 +112,7 @@ def list_(
 
 
 def _name(row: Any) -> str:
-    from orchestrator_v2.cli.text import one_line
+    from orchestrator_v2.core.text import one_line
 
     return f"replay of {row.forked_from}" if row.mode == "replay" else one_line(row.name, 32)
 
@@ -119,7 +121,7 @@ async def _listed(orchestrator: Any, wanted: Sequence[str], limit: int) -> list[
     """The newest rows in the wanted states; those that nobody drives say `interrupted` in place of `running`."""
     from msgspec.structs import replace
 
-    from orchestrator_v2.cli.words import INTERRUPTED
+    from orchestrator_v2.engine.telling import INTERRUPTED
 
     # Whether a run is interrupted stands in no row, so those that may be are asked for, one page after the other.
     asked = tuple(dict.fromkeys("running" if word == INTERRUPTED else word for word in wanted))

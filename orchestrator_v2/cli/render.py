@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from orchestrator_v2.cli import terminal
-from orchestrator_v2.cli.text import one_line
 from orchestrator_v2.core.errors import OrchestratorError
 from orchestrator_v2.core.secrets import Secret, redact
+from orchestrator_v2.core.text import one_line
 
 # A column with no longer cell than this is not broken into lines, where there is room.
 _NARROW = 18

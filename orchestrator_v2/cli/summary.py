@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_v2.cli import render, terminal
-from orchestrator_v2.cli.event_lines import counted, isolation, measured, mode_of
-from orchestrator_v2.cli.text import folder, money, one_line, tokens, with_id
-from orchestrator_v2.cli.words import INTERRUPTED, NEXT, PHASE, STATUSES
+from orchestrator_v2.cli.event_lines import isolation
+from orchestrator_v2.cli.text import folder
+from orchestrator_v2.cli.words import NEXT, PHASE, STATUSES
+from orchestrator_v2.core.text import money, one_line, tokens, with_id
 from orchestrator_v2.core.usage import Usage, usd
 from orchestrator_v2.engine.replay import REPLAY, reach
 from orchestrator_v2.engine.state_models import TERMINAL, PhaseStatus, ProjectState, RunStatus
+from orchestrator_v2.engine.telling import INTERRUPTED, counted, measured, mode_of
 from orchestrator_v2.parts import Standing
 
 

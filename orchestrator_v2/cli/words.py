@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from orchestrator_v2.engine.telling import INTERRUPTED, PHASE_STANDS, STANDS
+
 
 class Look(NamedTuple):
     """A mark, its twin where the terminal has no UTF-8, a Rich style, and the state in words."""
@@ -19,38 +21,30 @@ class Look(NamedTuple):
     words: str
 
 
+_PHASE_MARKS = {
+    "pending": ("○", ".", "bright_black"),
+    "running": ("●", ">", "cyan"),
+    "waiting_review": ("◆", "?", "yellow"),
+    "done": ("✓", "+", "green"),
+    "skipped": ("–", "-", "bright_black"),
+    "failed": ("✗", "x", "red"),
+}
+_WAITS = ("◆", "?", "yellow")
+_RUN_MARKS = {
+    "running": ("●", ">", "cyan"),
+    "paused": ("‖", "=", "yellow"),
+    "completed": ("✓", "+", "green"),
+    "failed": ("✗", "x", "red"),
+    "cancelled": ("–", "-", "bright_black"),
+}
+
 PHASE: Mapping[str, Look] = MappingProxyType(
-    {
-        "pending": Look("○", ".", "bright_black", "to come"),
-        "running": Look("●", ">", "cyan", "works"),
-        "waiting_review": Look("◆", "?", "yellow", "waits for you"),
-        "done": Look("✓", "+", "green", "done"),
-        "skipped": Look("–", "-", "bright_black", "skipped"),
-        "failed": Look("✗", "x", "red", "failed"),
-    }
+    {status: Look(*_PHASE_MARKS[status], words) for status, words in PHASE_STANDS.items()}
 )
-
-RUN: Mapping[str, Look] = MappingProxyType(
-    {
-        "running": Look("●", ">", "cyan", "running"),
-        "paused": Look("‖", "=", "yellow", "paused"),
-        "waiting_review": Look("◆", "?", "yellow", "waits for your review"),
-        "waiting_provider": Look("◆", "?", "yellow", "waits for the provider"),
-        "waiting_budget": Look("◆", "?", "yellow", "waits for more budget"),
-        "needs_credential": Look("◆", "?", "yellow", "needs a valid key"),
-        "needs_attention": Look("◆", "?", "yellow", "needs your attention"),
-        "blocked": Look("◆", "?", "yellow", "blocked"),
-        "completed": Look("✓", "+", "green", "completed"),
-        "failed": Look("✗", "x", "red", "failed"),
-        "cancelled": Look("–", "-", "bright_black", "cancelled"),
-    }
-)
-
-# A run that is marked as running while its worker is dead: no status of the engine's, for the dead record nothing.
-INTERRUPTED = "interrupted"
 STATUSES: Mapping[str, Look] = MappingProxyType(
-    {**RUN, INTERRUPTED: Look("◆", "?", "yellow", "interrupted: nobody drives it; nothing is lost")}
+    {status: Look(*_RUN_MARKS.get(status, _WAITS), words) for status, words in STANDS.items()}
 )
+RUN: Mapping[str, Look] = MappingProxyType({status: look for status, look in STATUSES.items() if status != INTERRUPTED})
 
 # What a user can type next, by the run's status; {run} is its id.
 NEXT: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -25,8 +25,11 @@ from orchestrator_v2.llm.own_rows import with_own_rows
 PREFIX = "ORCHESTRATOR_"
 MODELS_FILE = "models.toml"
 FIELDS = Settings.__struct_fields__
-# A `.env` may be somebody else's, as it comes with a repository: it does not say which rows of keys and servers count.
-NOT_FROM_DOTENV = ("models_file", "host", "allowed_hosts", "model_origins")
+# Where the master key comes from is no setting, as those are shown: `credentials/master_sources.py` reads these.
+OF_THE_VAULT = (("environment", "ORCHESTRATOR_MASTER_KEY"), ("environment", "ORCHESTRATOR_MASTER_KEY_FROM"))
+# A `.env` may be somebody else's, as it comes with a repository: it does not say which rows of keys and servers count,
+# who is let in, nor whether anybody is told what this process does.
+NOT_FROM_DOTENV = ("models_file", "host", "allowed_hosts", "model_origins", "traces")
 
 
 class LoadedSettings(msgspec.Struct, frozen=True):
@@ -121,7 +124,7 @@ def _trusted(dotenv: Layer) -> tuple[Layer, list[str]]:
     """The layer of a `.env` without what is not taken from there, and a sentence for each such setting."""
     kept = {name: value for name, value in dotenv.values.items() if name not in NOT_FROM_DOTENV}
     refused = [
-        f"{_written(name, '.env')} (.env): not taken from there, as it says where keys are sent; set it in the "
+        f"{_written(name, '.env')} (.env): not taken from there, as it says what is sent where; set it in the "
         f"environment, or as {name} in config.toml"
         for name in dotenv.values
         if name not in kept
@@ -198,7 +201,7 @@ def _variables(source: str, variables: Mapping[str, str]) -> Layer:
         source,
         {named[name]: value for name, value in ours.items() if named[name] in FIELDS},
         set_ones,
-        tuple(name for name in ours if named[name] not in FIELDS),
+        tuple(name for name in ours if named[name] not in FIELDS and (source, name) not in OF_THE_VAULT),
     )
 
 

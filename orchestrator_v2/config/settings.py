@@ -50,6 +50,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[LogLevel, Meta(description="debug, info, warning or error.")] = "warning"
     log_dir: Annotated[Path | None, Meta(description="Where log files are written. Empty: `logs` in data_dir.")] = None
     log_prompts: Annotated[bool, Meta(description="Whether prompts and answers are logged, redacted.")] = False
+    traces: Annotated[
+        Literal["off", "otlp"],
+        Meta(description="otlp: OpenTelemetry spans go where the OTEL_* variables of the environment say."),
+    ] = "off"
 
     host: Annotated[str, Meta(min_length=1, description="Where the server listens.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="The server's port; 0 takes a free one.")] = 8000

@@ -22,7 +22,8 @@ LOCAL = "local"
 class User(msgspec.Struct, frozen=True):
     """`models` are patterns such as `anthropic/*` (empty: all); budgets are nano-dollars a UTC day or month.
 
-    `sees` is the owner whose projects a viewer looks at; empty: one's own.
+    `sees` is the owner whose projects a viewer looks at; empty: one's own. `agents` maps an agent to the model
+    (`provider/model`) that the user's projects give it unless they say otherwise.
     """
 
     user_id: str
@@ -34,6 +35,7 @@ class User(msgspec.Struct, frozen=True):
     daily_budget: int | None = None
     monthly_budget: int | None = None
     sees: str = ""
+    agents: dict[str, str] = {}
 
     @property
     def scope(self) -> str:
@@ -137,7 +139,7 @@ class Accounts(Protocol):
     async def user(self, user_id: str) -> User | None: ...
 
     async def set_user(self, user: User) -> bool:
-        """Replaces role, disabled, models, budgets and sees of the user with that id; False where there is none."""
+        """Replaces all but name and creation of the user with that id; False where there is none."""
         ...
 
     async def add_token(self, token: Token, token_hash: str) -> None: ...

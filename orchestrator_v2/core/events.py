@@ -124,10 +124,14 @@ class ReviewDecided(_Event, frozen=True):
 
 
 class ArtifactReplaced(_Event, frozen=True):
-    """A human put another content in an artifact's place (fork, rollback, edit); `phase` keeps owning it."""
+    """A human put another content in an artifact's place (fork, rollback, edit); `phase` keeps owning it.
+
+    `reviewed` is what is up for review from now on, where the phase waits for one.
+    """
 
     phase: str
     artifact: Artifact
+    reviewed: str = ""
 
 
 class RunParked(_Event, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextvars import copy_context
 
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import FencedError, OrchestratorError, RunStateError
@@ -112,6 +113,7 @@ class Walk:
         self._drained = False
         self._open = False
         self._receiving = 0
+        self._context = copy_context()
 
     @property
     def _busy(self) -> bool:
@@ -182,7 +184,8 @@ class Walk:
 
     def _launch(self, phases: Sequence[str]) -> None:
         for phase_id in phases:
-            task = asyncio.create_task(self._chain(phase_id))
+            # What the watcher sets going belongs to this run too, not to the one that the watcher began with.
+            task = asyncio.create_task(self._chain(phase_id), context=self._context.copy())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

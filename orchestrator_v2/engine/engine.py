@@ -79,7 +79,7 @@ class WorkflowEngine:
         self._clock = clock
         self._ids = ids
         self._worker = worker
-        self._is_gone = is_gone
+        self.is_gone = is_gone
         self._subscriber = subscriber
         self._probe = probe
 
@@ -183,14 +183,14 @@ class WorkflowEngine:
     async def is_driven(self, run_id: str) -> bool:
         """Whether a worker holds the run that is not known to be gone."""
         holder = await self.journal.holder(run_id)
-        return bool(holder) and not self._is_gone(holder)
+        return bool(holder) and not self.is_gone(holder)
 
     async def open(self, run_id: str) -> RunSession | None:
         """Claims the run and opens it where it stands; None while another worker drives it."""
         claim = await self.journal.claim(run_id, owner=self._worker, lease=LEASE)
         if claim is None:
             holder = await self.journal.holder(run_id)
-            if not holder or not self._is_gone(holder):
+            if not holder or not self.is_gone(holder):
                 return None
             claim = await self.journal.claim(run_id, owner=self._worker, lease=LEASE, seize=holder)
         if claim is None:
@@ -228,7 +228,7 @@ class WorkflowEngine:
 
     async def rollback(self, session: RunSession, phase: str, replacements: Mapping[str, bytes]) -> None:
         """Puts the run back to before `phase`, in place; the old attempt stays in the history."""
-        plan = branches.plan(session.graph, session.state, phase, replacements)
+        plan = branches.plan(session.graph, session.state, phase, replacements, in_place=True)
         resets = tuple(name for name in session.graph.order if name in plan.again and name in session.state.phases)
         await session.record(e.RunRolledBack(phase=phase, resets=resets), *plan.replaced, blobs=plan.blobs)
 

@@ -125,8 +125,13 @@ class Journal(Protocol):
         """Newest first; `before` is the run_no of the last row of the page before."""
         ...
 
-    async def in_statuses(self, statuses: Sequence[str]) -> list[str]:
-        """Ids of the runs in `statuses`, oldest first: among them is what recovery picks up."""
+    async def due(self, now: float, *, gone: Sequence[str] = (), limit: int = 1_000) -> list[str]:
+        """Ids of runs that could go on and that nobody drives, oldest first: what is running, or whose wait for a
+        provider is over by `now`, under no lease but an expired one or one of the workers `gone`. Replays are none."""
+        ...
+
+    async def holders(self, now: float) -> list[str]:
+        """The workers that hold an unexpired lease on a run under way."""
         ...
 
     async def blobs(self, hashes: Sequence[str]) -> dict[str, bytes]:

@@ -172,7 +172,8 @@ def _review_decided(state: ProjectState, event: e.ReviewDecided, recorded: e.Rec
 def _artifact_replaced(state: ProjectState, event: e.ArtifactReplaced, recorded: e.Recorded) -> ProjectState:
     before = state.phase(event.phase)
     others = tuple(a for a in before.artifacts if a.path != event.artifact.path)
-    phase = replace(before, artifacts=tuple(sorted((*others, event.artifact), key=_by_path)))
+    artifacts = tuple(sorted((*others, event.artifact), key=_by_path))
+    phase = replace(before, artifacts=artifacts, reviewed=event.reviewed or before.reviewed)
     return _with(state, recorded, event.phase, before, phase)
 
 

@@ -1,6 +1,6 @@
 """What a caller holds: one model with everything it can do, from a plain prompt to a stream.
 
-The chain of wrappers below is built by `factory.py`; which abilities a provider has is said in `base.py`.
+The chain of wrappers below is built by `chain.py`; which abilities a provider has is said in `base.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Builds model clients: finds the provider, resolves the model, and stacks the wrappers in their one order.
+"""Builds model clients: finds the provider, resolves the model, connects, and guards what is sent.
 
-What each part does is in its own file; which provider a run uses is settled by `bootstrap`.
+The wrappers around it are stacked by `chain.py`; which provider a run uses is settled by `bootstrap`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import ConfigError, CredentialMissingError, ProviderError, UnknownNameError
 from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.core.tracing import NO_TRACER, Tracer
 from orchestrator_v2.llm.auth import credential_variables, resolve_credential
 from orchestrator_v2.llm.base import Invoker, Reachable, innermost
 from orchestrator_v2.llm.catalog import Catalog, ModelInfo, ProviderRow, load_catalog, resolve_model
+from orchestrator_v2.llm.chain import Layers, build_chain, build_replay
 from orchestrator_v2.llm.circuit import Circuit, CircuitConfig, Health
 from orchestrator_v2.llm.client import LLMClient
 from orchestrator_v2.llm.egress import Egress
@@ -39,18 +41,13 @@ from orchestrator_v2.llm.search.finding import LiveSearch, NativeSearch, Recorde
 from orchestrator_v2.llm.search.own_tool import own_tool
 from orchestrator_v2.llm.search.types import NATIVE, SearchConfig
 from orchestrator_v2.llm.types import LLMConfig
-from orchestrator_v2.llm.wrappers.batched import BatchedClient, batch_percent
+from orchestrator_v2.llm.wrappers.batched import batch_percent
 from orchestrator_v2.llm.wrappers.circuit import CircuitClient
-from orchestrator_v2.llm.wrappers.fallback import FallbackClient
-from orchestrator_v2.llm.wrappers.logged import CallLog, LoggedClient
-from orchestrator_v2.llm.wrappers.metered import MeteredClient
+from orchestrator_v2.llm.wrappers.logged import CallLog
 from orchestrator_v2.llm.wrappers.rate_limited import RateLimitedClient, always_open
-from orchestrator_v2.llm.wrappers.recorded import RecordedClient
-from orchestrator_v2.llm.wrappers.retrying import RetryingClient
 from orchestrator_v2.llm.wrappers.search_augmented import SearchAugmentedLlm
 from orchestrator_v2.llm.wrappers.second_key import SecondKeyClient
 from orchestrator_v2.llm.wrappers.watched_key import WatchedKeyClient
-from orchestrator_v2.llm.wrappers.whole import WholeClient
 
 __all__ = ["Answer", "LLMFactory", "ScriptedCall", "ScriptedLLM"]
 
@@ -170,6 +167,7 @@ class LLMFactory:
         batch: bool = False,
         as_of: float | None = None,
         watch: KeyWatch | None = None,
+        tracer: Tracer = NO_TRACER,
     ) -> LLMClient:
         """The stack of docs/decisions/0004 and 0006; what is not asked for is left out. Raises what `resolve` raises.
 
@@ -182,37 +180,34 @@ class LLMFactory:
         infos = [self.resolve(each, prices=prices, as_of=as_of) for each in configs]
         secrets = [secret for each in configs for secret in (each.credential, each.spare_credential) if secret]
         retry = retry or RetryConfig()
-        meter = Meter(infos, percent=batch_percent(infos, ledger) if batch else 100)
+        layers = Layers(
+            meter=Meter(infos, percent=batch_percent(infos, ledger) if batch else 100),
+            clock=self._clock,
+            random=self._random,
+            probe=self._probe,
+            secrets=secrets,
+            ledger=ledger,
+            retry=retry,
+            log=log,
+            excerpts=excerpts,
+            batch=batch,
+            tracer=tracer,
+        )
         guards = _guards(configs, Guard(limits, circuit, retry.retry_after_cap, watch))
         providers = [self._connect(*each) for each in zip(configs, infos, guards, strict=True)]
-        client = FallbackClient(providers[0], providers[1:]) if fallbacks else providers[0]
-
-        def logged(inner: Invoker) -> Invoker:
-            if log is None:
-                return inner
-            return LoggedClient(inner, log, meter, clock=self._clock, secrets=secrets, excerpts=excerpts)
-
-        client = MeteredClient(logged(client), meter)
-        if ledger is not None and batch:
-            client = BatchedClient(
-                client, ledger, meter, clock=self._clock, logged=logged, secrets=secrets, probe=self._probe
-            )
-        elif ledger is not None:
-            client = RecordedClient(client, ledger, meter, secrets=secrets)
-        client = RetryingClient(client, config=retry, clock=self._clock, random=self._random, probe=self._probe)
-        client = WholeClient(client, max_output=infos[0].facts.max_output)
+        client = build_chain(providers, infos[0], layers)
         if search is not None:
             client = SearchAugmentedLlm(client, self._search(search, infos, ledger, secrets))
         return LLMClient(client, providers[0], infos[0])
 
-    def create_replay(self, config: LLMConfig, ledger: RecordedAnswers) -> LLMClient:
+    def create_replay(self, config: LLMConfig, ledger: RecordedAnswers, *, tracer: Tracer = NO_TRACER) -> LLMClient:
         """A client that answers as `config` once did, from `ledger` alone; needs no key and no network."""
         # What a server's user gave was checked for each call; nothing is sent now.
         base_url = check_base_url(config.base_url) if config.base_url and not config.guarded else config.base_url
         # Priced and placed in time by nobody: a recorded run may use a model that is long retired.
         info = resolve_model(config.provider, config.model, now=0.0, base_url=base_url, catalog=self.catalog)
         own = ReplayClient(info.provider, info.name, ledger)
-        client = SearchAugmentedLlm(WholeClient(own, max_output=info.facts.max_output), RecordedSearch(ledger))
+        client = SearchAugmentedLlm(build_replay(own, info, tracer), RecordedSearch(ledger))
         return LLMClient(client, own, info)
 
     def list_providers(self) -> list[Availability]:

@@ -5,12 +5,12 @@ Those of the journal itself, and the one translation, are in `statements.py`.
 
 from __future__ import annotations
 
-USER_COLUMNS = "user_id, name, role, created_at, disabled, models, daily_budget, monthly_budget, sees"
-INSERT_USER = f"INSERT INTO users ({USER_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
+USER_COLUMNS = "user_id, name, role, created_at, disabled, models, daily_budget, monthly_budget, sees, agents"
+INSERT_USER = f"INSERT INTO users ({USER_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
 SELECT_USERS = f"SELECT {USER_COLUMNS} FROM users"  # noqa: S608 - as above
 SELECT_USER = f"SELECT {USER_COLUMNS} FROM users WHERE user_id = ?"  # noqa: S608 - as above
 UPDATE_USER = (
-    "UPDATE users SET role = ?, disabled = ?, models = ?, daily_budget = ?, monthly_budget = ?, sees = ?"
+    "UPDATE users SET role = ?, disabled = ?, models = ?, daily_budget = ?, monthly_budget = ?, sees = ?, agents = ?"
     " WHERE user_id = ?"
 )
 

@@ -155,9 +155,13 @@ class MemoryJournal:
         wanted = owner_id in (None, row.owner_id) and project_id in (None, row.project_id)
         return wanted and row.project_id not in self._projects.dropped
 
-    async def in_statuses(self, statuses: Sequence[str]) -> list[str]:
+    async def due(self, now: float, *, gone: Sequence[str] = (), limit: int = 1_000) -> list[str]:
         self._open()
-        return [name for name, run in self._runs.items() if run.row.status in statuses]
+        return [name for name, run in self._runs.items() if run.is_due(now, gone)][:limit]
+
+    async def holders(self, now: float) -> list[str]:
+        self._open()
+        return list({run.lease_owner for run in self._runs.values() if run.is_under_way and run.lease_until > now})
 
     async def blobs(self, hashes: Sequence[str]) -> dict[str, bytes]:
         self._open()

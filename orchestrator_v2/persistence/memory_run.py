@@ -5,6 +5,7 @@ The journal over these is `memory.py`, the ledger `memory_calls.py`; on a SQL da
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -32,6 +33,15 @@ class MemoryRun:
     def shown(self) -> RunRow:
         """The row with what its model calls have come to."""
         return msgspec.structs.replace(self.row, spent=None if self.unpriced else self.spent)
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.row.status in ("running", "waiting_provider")
+
+    def is_due(self, now: float, gone: Sequence[str]) -> bool:
+        """Whether it could go on, and nobody drives it."""
+        free = self.lease_until <= now or self.lease_owner in gone
+        return self.is_under_way and self.row.mode != "replay" and (self.row.resume_at or now) <= now and free
 
     def fence(self, claim: Claim) -> None:
         """Raises `FencedError` when another worker has claimed the run since."""

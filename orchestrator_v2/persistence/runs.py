@@ -88,10 +88,12 @@ def read_runs(
     return [RunRow(*row) for row in session.rows(query, (*filters, limit))] if storable(filters) else []
 
 
-def read_in_statuses(session: Session, statuses: Sequence[str]) -> list[str]:
-    if not statuses:
-        return []
-    return [row[0] for row in session.rows(sql.select_in_statuses(len(statuses)), tuple(statuses))]
+def read_due(session: Session, now: float, gone: Sequence[str], limit: int) -> list[str]:
+    return [row[0] for row in session.rows(sql.select_due(len(gone)), (now, now, *gone, limit))]
+
+
+def read_holders(session: Session, now: float) -> list[str]:
+    return [row[0] for row in session.rows(sql.SELECT_HOLDERS, (now,))]
 
 
 def read_holder(session: Session, run_id: str, now: float) -> str:

@@ -101,6 +101,7 @@ CREATE TABLE runs (
 )""",
     "CREATE INDEX runs_by_owner ON runs (owner_id, run_no)",
     "CREATE INDEX runs_by_project ON runs (project_id, run_no)",
+    "CREATE INDEX runs_under_way ON runs (run_no) WHERE status IN ('running', 'waiting_provider')",
     """\
 CREATE TABLE spending (
     owner_id TEXT NOT NULL,
@@ -120,6 +121,7 @@ CREATE TABLE users (
     daily_budget BIGINT,
     monthly_budget BIGINT,
     sees TEXT NOT NULL,
+    agents TEXT NOT NULL,
     PRIMARY KEY (user_id),
     UNIQUE (name)
 )""",
@@ -272,6 +274,7 @@ CREATE TABLE runs (
 )""",
     "CREATE INDEX runs_by_owner ON runs (owner_id, run_no)",
     "CREATE INDEX runs_by_project ON runs (project_id, run_no)",
+    "CREATE INDEX runs_under_way ON runs (run_no) WHERE status IN ('running', 'waiting_provider')",
     """\
 CREATE TABLE spending (
     owner_id TEXT NOT NULL,
@@ -291,6 +294,7 @@ CREATE TABLE users (
     daily_budget BIGINT,
     monthly_budget BIGINT,
     sees TEXT NOT NULL,
+    agents TEXT NOT NULL,
     PRIMARY KEY (user_id),
     UNIQUE (name)
 )""",

@@ -56,11 +56,12 @@ class SqlAccounts(SqlStore):
 
 
 def _settings(user: User) -> Row:
-    models = msgspec.json.encode(user.models).decode()
-    return int(user.disabled), models, user.daily_budget, user.monthly_budget, user.sees
+    models, agents = (msgspec.json.encode(value).decode() for value in (user.models, user.agents))
+    return int(user.disabled), models, user.daily_budget, user.monthly_budget, user.sees, agents
 
 
 def _user(row: Row) -> User:
-    user_id, name, role, created_at, disabled, models, daily, monthly, sees = row
+    user_id, name, role, created_at, disabled, models, daily, monthly, sees, agents = row
     patterns = msgspec.json.decode(models, type=tuple[str, ...])
-    return User(user_id, name, role, created_at, bool(disabled), patterns, daily, monthly, sees)
+    chosen = msgspec.json.decode(agents, type=dict[str, str])
+    return User(user_id, name, role, created_at, bool(disabled), patterns, daily, monthly, sees, chosen)

@@ -87,8 +87,11 @@ class SqlJournal:
             )
         )
 
-    async def in_statuses(self, statuses: Sequence[str]) -> list[str]:
-        return await self._readers.read(lambda it: runs.read_in_statuses(it, statuses))
+    async def due(self, now: float, *, gone: Sequence[str] = (), limit: int = 1_000) -> list[str]:
+        return await self._readers.read(lambda it: runs.read_due(it, now, gone, limit))
+
+    async def holders(self, now: float) -> list[str]:
+        return await self._readers.read(lambda it: runs.read_holders(it, now))
 
     async def blobs(self, hashes: Sequence[str]) -> dict[str, bytes]:
         return await self._readers.read(lambda it: artifacts.read_blobs(it, hashes))

@@ -10,6 +10,9 @@ RUN_COLUMNS = (
     " resume_at, forked_from, CASE WHEN unpriced > 0 THEN NULL ELSE spent END"
 )
 
+# In the words of the partial index `runs_under_way`, so that both databases use it.
+UNDER_WAY = "status IN ('running', 'waiting_provider')"
+
 INSERT_EVENT = "INSERT INTO events (id, at, type, payload) VALUES (?, ?, ?, ?)"
 SELECT_EVENTS = "SELECT id, at, payload FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 
@@ -38,6 +41,7 @@ CLAIM_RUN = (
     " WHERE run_id = ? AND (lease_until <= ? OR lease_owner IN (?, ?)) RETURNING run_no, epoch"
 )
 SELECT_HOLDER = "SELECT lease_owner FROM runs WHERE run_id = ? AND lease_until > ?"
+SELECT_HOLDERS = f"SELECT DISTINCT lease_owner FROM runs WHERE {UNDER_WAY} AND lease_until > ?"  # noqa: S608 - as above
 RENEW_LEASE = "UPDATE runs SET lease_until = ? WHERE run_no = ? AND epoch = ? AND lease_owner <> ''"
 RELEASE_LEASE = "UPDATE runs SET lease_owner = '', lease_until = 0 WHERE run_no = ? AND epoch = ?"
 # What a claim finds in flight was sent by a worker that is gone: it may have been billed, so it stays charged.
@@ -103,9 +107,13 @@ def select_runs(owned: bool, in_project: bool, statuses: int, paged: bool) -> st
     return f"SELECT {RUN_COLUMNS} FROM runs WHERE {where} ORDER BY run_no DESC LIMIT ?"  # noqa: S608 - constants only
 
 
-def select_in_statuses(statuses: int) -> str:
-    """Ids of runs, oldest first; parameters: each status."""
-    return f"SELECT run_id FROM runs WHERE status IN ({marks(statuses)}) ORDER BY run_no"  # noqa: S608 - question marks
+def select_due(gone: int) -> str:
+    """Ids of runs that could go on, oldest first; parameters: now, now, each worker that is gone, the limit."""
+    held = f" OR lease_owner IN ({marks(gone)})" if gone else ""
+    return (
+        f"SELECT run_id FROM runs WHERE {UNDER_WAY} AND mode <> 'replay' AND (resume_at IS NULL OR resume_at <= ?)"  # noqa: S608 - constants and question marks
+        f" AND (lease_until <= ?{held}) ORDER BY run_no LIMIT ?"
+    )
 
 
 def marks(count: int) -> str:

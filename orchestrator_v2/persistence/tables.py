@@ -32,6 +32,7 @@ metadata = MetaData()
 KEY = BigInteger().with_variant(Integer(), "sqlite")
 
 WAITING = text("consumed = 0")
+UNDER_WAY = text("status IN ('running', 'waiting_provider')")
 LIVE = text("state <> 'revoked'")
 KEPT = text("deleted_at IS NULL")
 
@@ -70,6 +71,8 @@ runs = Table(
     Column("updated_at", Double, nullable=False),
     Index("runs_by_owner", "owner_id", "run_no"),
     Index("runs_by_project", "project_id", "run_no"),
+    # What a server looks for each second: as small as there are few of them.
+    Index("runs_under_way", "run_no", sqlite_where=UNDER_WAY, postgresql_where=UNDER_WAY),
     sqlite_autoincrement=True,
 )
 
@@ -145,6 +148,7 @@ users = Table(
     Column("daily_budget", BigInteger),
     Column("monthly_budget", BigInteger),
     _text("sees"),
+    _text("agents"),
 )
 
 tokens = Table(

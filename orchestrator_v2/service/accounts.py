@@ -6,11 +6,12 @@ Their keys are `credentials.py`; what a role may do is `rights.py`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from orchestrator_v2.agents.roles import resolve_role
 from orchestrator_v2.core.accounts import LOCAL, Accounts, Role, Token, UsageBook, UsageLine, User
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import ConfigError, ConflictError, UnknownNameError
@@ -20,7 +21,9 @@ from orchestrator_v2.service.tokens import new_token, token_hash
 
 # How long a page stays signed in (seconds): a working day.
 SESSION = 12 * 3600.0
-_LONGEST_NAME = 80
+_LONGEST_NAME, _LONGEST_MODEL = 80, 200
+# How long it is taken for granted that nobody has a token yet (seconds).
+_KEPT = 1.0
 
 
 class IssuedToken(msgspec.Struct, frozen=True):
@@ -49,6 +52,22 @@ class AccountService:
         self._ids = ids
         self._random_bytes = random_bytes
         self._closed_to_strangers = False
+        self._stranger: tuple[float, User] | None = None
+
+    async def stranger(self) -> User | None:
+        """Who one is without a token: whoever sits at the machine, or, as soon as anybody has a token, nobody.
+
+        The answer is kept for a second: it is asked for with every request.
+        """
+        now = self._clock.monotonic()
+        if self._stranger is not None and now - self._stranger[0] < _KEPT:
+            return self._stranger[1]
+        self._stranger = None
+        if await self.needs_token():
+            return None
+        user = await self.local()
+        self._stranger = (now, user)
+        return user
 
     async def local(self) -> User:
         """The user who sits at the machine, an administrator; made when it is first asked for."""
@@ -122,6 +141,23 @@ class AccountService:
         if found.user_id == by.user_id and (changed.disabled or changed.role != found.role):
             raise ConfigError("You cannot take your own rights away.", "Nobody might be left to give them back.")
         await self._accounts.set_user(changed)
+        self._stranger = None
+        return changed
+
+    async def set_agents(self, by: User, agents: Mapping[str, str]) -> User:
+        """Which model each agent has in this user's projects to come, as `provider/model`; an empty one is the run's.
+
+        Raises `ConfigError` for what names no model, `UnknownNameError` for what is no agent.
+        """
+        require(by, "write")
+        chosen = {resolve_role(agent).name: model.strip() for agent, model in agents.items() if model.strip()}
+        for agent, model in chosen.items():
+            provider, slash, name = model.partition("/")
+            if not (provider and slash and name) or len(model) > _LONGEST_MODEL:
+                raise ConfigError(f"'{model[:80]}' names no model.", f"It is for {agent}.", "Write provider/model.")
+        changed = msgspec.structs.replace(by, agents=chosen)
+        await self._accounts.set_user(changed)
+        self._stranger = None
         return changed
 
     async def find(self, by: User, user: str) -> User:
@@ -162,6 +198,7 @@ class AccountService:
         until = None if seconds is None else now + seconds
         token = Token(self._ids.new("tok"), user.user_id, kind, label, value[-4:], now, until)
         await self._accounts.add_token(token, token_hash(value))
+        self._stranger = None
         return IssuedToken(user, token, value)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from orchestrator_v2.core.accounts import Credential, Keyring, User
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import ConfigError, LimitedError, OrchestratorError, UnknownNameError
@@ -16,6 +18,7 @@ from orchestrator_v2.key_sources import OwnKeyWatch, check_entitled, no_key
 from orchestrator_v2.llm.auth import kind_of
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.manager import LLMManager, ModelView, ProviderView, TrialResult
+from orchestrator_v2.llm.retry import RetryConfig
 from orchestrator_v2.llm.types import InvokeOptions, LLMConfig
 from orchestrator_v2.service.rights import require
 
@@ -23,6 +26,7 @@ from orchestrator_v2.service.rights import require
 TRIALS, WITHIN = 5, 60.0
 _LONGEST_KEY, _LONGEST_TEXT = 4_096, 300
 _TRIAL = InvokeOptions(max_tokens=64, timeout=30.0)
+_ONCE = RetryConfig(max_attempts=1)
 # What a server without keys of its own is sent, as its wire wants something.
 _NO_KEY = "no-key-needed"
 
@@ -48,7 +52,11 @@ class CredentialService:
         self._trials: dict[str, deque[float]] = {}
 
     def providers(self) -> list[ProviderView]:
-        return self._manager.providers()
+        """All of them, by name; what the environment lacks is nothing to a server's users."""
+        return [
+            msgspec.structs.replace(view, missing="" if view.default_model else "no usual model: name one")
+            for view in self._manager.providers()
+        ]
 
     def catalog(self, provider: str = "") -> list[ModelView]:
         return self._manager.models(provider)
@@ -114,7 +122,7 @@ class CredentialService:
         name = self._models.resolve(config).name
         check_entitled(user.models, provider, name)
         try:
-            client = self._models.create_client(config, watch=OwnKeyWatch(self._keyring, stored))
+            client = self._models.create_client(config, watch=OwnKeyWatch(self._keyring, stored), retry=_ONCE)
             answer = await client.invoke("Answer with the one word: ready", _TRIAL)
         except OrchestratorError as error:
             return TrialResult(provider, name, works=False, words=redact(str(error), (secret,)))

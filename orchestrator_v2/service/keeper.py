@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from orchestrator_v2.core.correlation import CORRELATION
 from orchestrator_v2.core.errors import FencedError, OrchestratorError
@@ -53,12 +54,12 @@ class Keeper:
         if self._stopping.is_set() or run_id in self._busy or len(self._busy) >= self._at_once:
             await self._orchestrator.put_by(session)
             return
-        self._spawn(run_id, lambda: self._drive(session))
+        self._spawn(run_id, partial(self._orchestrator.drive, session))
 
     def attend(self, run_id: str) -> None:
         """Has a signal taken that was sent to a run: by whoever drives it, or here."""
         if run_id not in self._busy and not self._stopping.is_set() and len(self._busy) < self._at_once:
-            self._spawn(run_id, lambda: self._attend(run_id))
+            self._spawn(run_id, partial(self._orchestrator.attend, run_id))
 
     def _spawn(self, run_id: str, work: Callable[[], Awaitable[object]]) -> None:
         task = asyncio.create_task(self._quietly(run_id, work))
@@ -76,12 +77,6 @@ class Keeper:
             _log.warning("run %s was let go: %s", run_id, error)
         except Exception:  # noqa: BLE001 - logged with its story; a fault of one run must not end the others
             _log.exception("run %s was let go", run_id)
-
-    async def _drive(self, session: RunSession) -> None:
-        await self._orchestrator.drive(session)
-
-    async def _attend(self, run_id: str) -> None:
-        await self._orchestrator.attend(run_id)
 
     async def _take_up(self, run_id: str) -> None:
         session = await self._orchestrator.take_up(run_id)
@@ -102,8 +97,6 @@ class Keeper:
             return
         for run_id in await self._orchestrator.signalled():
             self.attend(run_id)
-        for run_id in await self._orchestrator.unattended():
-            if len(self._busy) >= self._at_once:
-                return
-            if run_id not in self._busy:
-                self._spawn(run_id, lambda run_id=run_id: self._take_up(run_id))  # type: ignore[misc]
+        for run_id in await self._orchestrator.unattended(self._at_once):
+            if run_id not in self._busy and len(self._busy) < self._at_once:
+                self._spawn(run_id, partial(self._take_up, run_id))

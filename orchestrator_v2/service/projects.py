@@ -72,7 +72,8 @@ class ProjectService:
         request_hash = hashlib.sha256(encode(wish) + bytes([run])).hexdigest()
         if key and (reply := await self._projects.reply(user.user_id, key)):
             return await self._again(user, reply, request_hash, key)
-        wish = msgspec.structs.replace(wish, first_run=self._ids.new("run") if run else "")
+        assigned = {**user.agents, **wish.assignments}
+        wish = msgspec.structs.replace(wish, first_run=self._ids.new("run") if run else "", assignments=assigned)
         row = ProjectRow(self._ids.new("prj"), 0, user.user_id, wish.name, encode(wish), self._clock.now())
         async with self._one_at_a_time(user):
             request = await self._request(user, wish, row.project_id, wish.first_run)

@@ -36,15 +36,6 @@ class Checkpoint(msgspec.Struct, frozen=True):
     files: int
 
 
-class Version(msgspec.Struct, frozen=True):
-    """One content that a path has had; `seq` is the event that brought it."""
-
-    seq: int
-    at: float
-    phase: str
-    artifact: Artifact
-
-
 class RunService:
     def __init__(self, orchestrator: Orchestrator, keeper: Keeper, changes: Changes) -> None:
         self._orchestrator = orchestrator
@@ -86,35 +77,20 @@ class RunService:
             raise UnknownNameError("artifact", path, tree)
         return tree[path], (await self._orchestrator.contents([tree[path].hash]))[tree[path].hash]
 
-    async def versions(self, user: User, run_id: str, path: str) -> list[Version]:
-        """Every content that the path has had in this run, oldest first. Raises `UnknownNameError` for none."""
-        found: list[Version] = []
-        for entry in await self.events(user, run_id):
-            event = entry.event
-            made = event.artifacts if isinstance(event, TaskCompleted) else ()
-            made = (event.artifact,) if isinstance(event, ArtifactReplaced) else made
-            for artifact in made:
-                if artifact.path == path and (not found or found[-1].artifact.hash != artifact.hash):
-                    found.append(Version(entry.seq, entry.at, getattr(event, "phase", ""), artifact))
-        if not found:
-            raise UnknownNameError("artifact", path, await self.artifacts(user, run_id))
-        return found
-
-    async def contents(self, user: User, run_id: str, versions: Sequence[Version]) -> list[bytes]:
-        """The bytes of versions that `versions` gave for this run."""
-        await self.row(user, run_id)
-        found = await self._orchestrator.contents([version.artifact.hash for version in versions])
-        return [found[version.artifact.hash] for version in versions]
-
-    async def files(self, user: User, run_id: str, paths: Sequence[str]) -> dict[str, bytes]:
-        """Those of `paths` that the run has, with their bytes."""
-        tree = await self.artifacts(user, run_id)
-        wanted = {path: tree[path].hash for path in paths if path in tree}
-        found = await self._orchestrator.contents(list(wanted.values()))
-        return {path: found[address] for path, address in wanted.items()}
+    async def contents(self, user: User, run_id: str, artifacts: Mapping[str, Artifact]) -> dict[str, bytes]:
+        """The bytes, by path, of artifacts that this run has or has had. Raises `UnknownNameError` for another's."""
+        known = _hashes(await self.events(user, run_id))
+        for path, artifact in artifacts.items():
+            if artifact.hash not in known:
+                raise UnknownNameError("artifact", path, ())
+        found = await self._orchestrator.contents([artifact.hash for artifact in artifacts.values()])
+        return {path: found[artifact.hash] for path, artifact in artifacts.items()}
 
     async def archive(self, user: User, run_id: str, kind: ArchiveKind) -> bytes:
+        """Raises `RunStateError` where no phase has made a file yet."""
         row = await self.row(user, run_id)
+        if not await self._orchestrator.artifacts(row.run_id):
+            raise RunStateError("There is nothing to pack yet.", "No phase has made a file.", "Wait for the first one.")
         return await self._orchestrator.archive(row.run_id, kind)
 
     async def calls(self, user: User, run_id: str) -> list[CallRow]:
@@ -170,6 +146,8 @@ class RunService:
     ) -> RunRow:
         """Approves or rejects the content that was seen. Raises `RunStateError` where another one is up by now."""
         row = await self._changing(user, run_id)
+        if not content:
+            raise RunStateError("The decision names no content.", "It is bound to what was seen.", "Look at it again.")
         await self._orchestrator.decide(
             row.run_id, approved=approved, by=user.name, phase=phase, reason=reason, content=content
         )
@@ -207,3 +185,14 @@ def _editable(graph: PhaseGraph, state: ProjectState, path: str, seen: str) -> s
             f"'{path}' is another by now.", "It was changed since you saw it.", "Look at it again, then edit it."
         )
     return owner
+
+
+def _hashes(events: Sequence[Recorded]) -> set[str]:
+    """Of every content that a run has made."""
+    found: set[str] = set()
+    for entry in events:
+        if isinstance(entry.event, TaskCompleted):
+            found.update(artifact.hash for artifact in entry.event.artifacts)
+        elif isinstance(entry.event, ArtifactReplaced):
+            found.add(entry.event.artifact.hash)
+    return found

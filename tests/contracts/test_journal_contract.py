@@ -214,13 +214,18 @@ def test_runs_are_listed_newest_first_in_pages(url: str) -> None:
 
 
 def test_runs_to_recover_and_runs_with_signals_are_found(url: str) -> None:
-    """`in_statuses` gives the oldest first; `signalled` gives a run until its last signal is consumed."""
+    """`due` gives what could go on and nobody holds, oldest first; `signalled` a run until its last one is consumed."""
+    clock = ManualClock(1000.0)
 
     async def work(journal: StoredJournal) -> None:
         claims = [await new_run(journal, f"run_{n}", status=s) for n, s in enumerate(("running", "paused", "running"))]
-        assert await journal.in_statuses(["running"]) == ["run_0", "run_2"]
-        assert await journal.in_statuses(["paused", "running"]) == ["run_0", "run_1", "run_2"]
-        assert await journal.in_statuses([]) == []
+        now = clock.now()
+        assert (await journal.holders(now), await journal.due(now)) == (["w1"], [])
+        assert await journal.due(now, gone=["nobody", "w1"]) == ["run_0", "run_2"]
+        await journal.release(claims[2])
+        assert (await journal.due(now), await journal.due(now + 31, limit=1)) == (["run_2"], ["run_0"])
+        await journal.append(claims[2], [], change=RunChange("waiting_provider", "later", now + 60))
+        assert (await journal.due(now), await journal.due(now + 60)) == ([], ["run_0", "run_2"])
         one, two = await journal.send_signal("run_1", "pause"), await journal.send_signal("run_1", "cancel", b"\x00")
         assert [(it.id, it.kind, it.payload) for it in await journal.signals("run_1")] == [
             (one, "pause", b""),
@@ -232,7 +237,7 @@ def test_runs_to_recover_and_runs_with_signals_are_found(url: str) -> None:
         await journal.append(claims[1], [], consumed=[two])
         assert await journal.signalled() == []
 
-    with_journal(url, work)
+    with_journal(url, work, clock=clock)
 
 
 def test_the_change_count_grows_with_every_commit_only(url: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from orchestrator_v2.core.errors import InputError, UnknownNameError
-from orchestrator_v2.core.workflow import Phase
+from orchestrator_v2.core.workflow import Gate, Phase
 from orchestrator_v2.engine.ports import RunContext
 from orchestrator_v2.engine.scheduler import upstream_artifacts, whole_tree
 from orchestrator_v2.engine.state_models import OutputFile, ProjectState, RunStatus, TaskDefinition, TaskOutcome
@@ -130,6 +130,25 @@ def test_a_retry_does_one_phase_anew_with_fresh_calls() -> None:
         await bench.engine.retry(session, "docs", by="me")
         await bench.driver.drive(session)
         assert recorder.calls == ["docs.r2", "end.r2"]
+
+    on_bench(work)
+
+
+def test_a_file_that_waits_for_its_review_is_replaced_in_place() -> None:
+    """The phase waits on, for a review of the new content; it is not done again. A fork has nothing to keep."""
+
+    async def work(bench: Bench, recorder: Recorder) -> None:
+        reviewed = [Phase("plan", "x", outputs=("plan.md",), gate=Gate(review="human")), *PHASES[1:]]
+        first = await bench.walk(reviewed)
+        with pytest.raises(InputError):
+            await bench.engine.fork(first.run_id, "plan", {"plan.md": b"MINE"}, out="")
+        session = await bench.reopen(first.run_id)
+        await bench.engine.rollback(session, "plan", {"plan.md": b"MINE"})
+        again = await bench.driver.drive(session)
+        assert again.status is first.status is RunStatus.WAITING_REVIEW
+        assert "" != again.phase("plan").reviewed != first.phase("plan").reviewed != ""
+        assert await tree(bench, again) == {"plan.md": "MINE"}
+        assert recorder.calls == ["plan"]
 
     on_bench(work)
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator_v2.cli.sources import read_brief, read_budget, read_parallelism, read_replacements
-from orchestrator_v2.cli.text import age, block, count, duration, one_line
+from orchestrator_v2.cli.text import block
 from orchestrator_v2.core.errors import BriefError, ConfigError, InputError
+from orchestrator_v2.core.text import age, count, duration, one_line
 
 STEERING = {*map(chr, (*range(9), *range(11, 32), *range(127, 160), 0x202E, 0x2066))}
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator_v2.cli import exit_codes, words
-from orchestrator_v2.cli.event_lines import isolation, line_of, measured, mode_of
+from orchestrator_v2.cli.event_lines import isolation, line_of
 from orchestrator_v2.cli.ledger_tables import as_data
 from orchestrator_v2.cli.phase_rows import Scene, phase_rows
 from orchestrator_v2.core import events as e
@@ -18,6 +18,7 @@ from orchestrator_v2.core.usage import Usage
 from orchestrator_v2.core.workflow import Phase, Workflow
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.state_models import PhaseStatus, ProjectState, RunStatus
+from orchestrator_v2.engine.telling import measured, mode_of
 from orchestrator_v2.engine.transitions import fold
 from orchestrator_v2.llm.ledger import CallRow
 from orchestrator_v2.llm.types import Completion

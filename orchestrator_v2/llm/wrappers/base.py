@@ -1,6 +1,6 @@
 """What every wrapper shares: it is a client with another client inside.
 
-What each adds is in its own file; the order in which they stand is set in `llm/factory.py`.
+What each adds is in its own file; the order in which they stand is set in `llm/chain.py`.
 """
 
 from __future__ import annotations

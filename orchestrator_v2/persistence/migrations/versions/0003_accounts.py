@@ -50,6 +50,7 @@ def _users_and_tokens() -> None:
         sa.Column("daily_budget", sa.BigInteger()),
         sa.Column("monthly_budget", sa.BigInteger()),
         _text("sees"),
+        _text("agents"),
         sa.PrimaryKeyConstraint("user_id"),
         sa.UniqueConstraint("name"),
     )
@@ -119,5 +120,7 @@ def _spending() -> None:
 def _lists() -> None:
     op.create_index("runs_by_owner", "runs", ["owner_id", "run_no"])
     op.create_index("runs_by_project", "runs", ["project_id", "run_no"])
+    going = sa.text("status IN ('running', 'waiting_provider')")
+    op.create_index("runs_under_way", "runs", ["run_no"], sqlite_where=going, postgresql_where=going)
     used = "run_no at outcome provider model charged reserved input_tokens output_tokens"
     op.create_index("model_calls_used", "model_calls", used.split())

@@ -1,0 +1,1 @@
+"""The HTTP face: JSON routes and the page; all work is done behind `bootstrap`."""
