@@ -80,7 +80,7 @@ class ProjectBody(Body):
     agent_assignments: dict[Line, ModelName] = Field(
         {}, max_length=20, description="Agent to `provider/model`, for agents with a model of their own."
     )
-    parallelism: Annotated[int, BeforeValidator(_whole_number), Field(ge=0, le=64)] = Field(
+    parallelism: Annotated[int, Field(ge=0, le=64), BeforeValidator(_whole_number)] = Field(
         0, description="Tasks at once; 0: the server's default."
     )
     batch: bool = Field(False, description="Send model calls by the provider's batch lane: cheaper, within a day.")
@@ -178,6 +178,12 @@ class RollbackBody(Body):
 
 class EditBody(Body):
     """A person's own text in a file's place while its review waits; `seen` is the hash of the file that was edited."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"path": "docs/intake.md", "content": "# Intake\n", "seen": "0" * 64}]},
+    )
 
     path: Annotated[str, Field(min_length=1, max_length=1_024)]
     content: Prose
