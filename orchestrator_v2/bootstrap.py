@@ -172,17 +172,19 @@ def build(
     """The orchestrator on a foundation; closing it closes what it stands on."""
     settings, clock, journal = foundation.loaded.settings, foundation.clock, foundation.journal
     settling = _settling(foundation.loaded, key, foundation.models)
+    embedded = EmbeddedDriver(journal, clock)
     clients = RunClients(
         settings,
         settling.config,
         foundation.models,
         journal,
         owners=foundation.owners,
+        stopping=lambda: embedded.stopping,
         activity=activity,
         tracer=foundation.tracer,
     )
     tasks = _runner(clients, _evidence(settings, clock, sandbox), journal, foundation.tracer)
-    driver, runner = _traced(EmbeddedDriver(journal, clock), tasks, foundation.tracer)
+    driver, runner = _traced(embedded, tasks, foundation.tracer)
     engine = WorkflowEngine(
         journal,
         runner,
@@ -348,8 +350,10 @@ def set_up_logging(loaded: LoadedSettings, stream: TextIO, *, json: bool = False
 
 
 def _isolated(state: ProjectState) -> bool:
-    """Code that a model wrote runs behind walls or not at all; our own templates may run as a limited process."""
-    return state.begun.mode != "simulated"
+    """Code that a model or a person wrote runs behind walls or not at all; our own templates may run as a limited
+    process, as long as nobody has put a file of theirs among what they made."""
+    made = (artifact for phase in state.phases.values() for artifact in phase.artifacts)
+    return state.begun.mode != "simulated" or any(artifact.provenance.kind == "human" for artifact in made)
 
 
 def _settling(loaded: LoadedSettings, key: Secret | None, models: LLMFactory) -> Settling:

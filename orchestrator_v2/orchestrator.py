@@ -15,7 +15,7 @@ from orchestrator_v2.engine.history import files_of, phase_commits
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import RunRow
 from orchestrator_v2.engine.replay import REPLAY, Replayed
-from orchestrator_v2.engine.session import RunSession
+from orchestrator_v2.engine.session import RunSession, admit_none
 from orchestrator_v2.engine.state_models import TERMINAL, PhaseStatus, ProjectState, RunStatus
 from orchestrator_v2.parts import ArchiveKind, Parts, RunRequest
 from orchestrator_v2.run_reader import POLL, RunReader
@@ -24,6 +24,8 @@ from orchestrator_v2.run_reader import POLL, RunReader
 _SIGNAL_WAIT = 5.0
 # How long one who waits sleeps before it looks at the run again (seconds).
 _NAP = 5.0
+# How often one looks whether a run that stands still was let go of.
+_LETTING_GO = 20
 _UNDER_WAY = (RunStatus.WAITING_PROVIDER, RunStatus.RUNNING)
 
 
@@ -257,15 +259,16 @@ class Orchestrator(RunReader):
 
     async def recover(self) -> list[RunSession]:
         """Claims the runs whose worker died, and those whose time to go on has come; `drive` walks each."""
-        taken = [await self.take_up(run_id) for run_id in await self.unattended()]
+        taken = [await self.take_up(run_id) for run_id, _ in await self.unattended()]
         return [session for session in taken if session is not None]
 
-    async def unattended(self, limit: int = 1_000) -> list[str]:
-        """Runs that could go on and that nobody drives: their worker died, or their wait is over; oldest first."""
+    async def unattended(self, limit: int = 1_000) -> list[tuple[str, str]]:
+        """(id, owner) of runs that could go on and that nobody drives: their worker died, their wait is over, or their
+        turn has not come; oldest first."""
         now = self._parts.clock.now()
         gone = [worker for worker in await self._journal.holders(now) if self._engine.is_gone(worker)]
         found = await self._journal.due(now, gone=gone, limit=limit + len(self._driven))
-        return [run_id for run_id in found if run_id not in self._driven][:limit]
+        return [(run_id, owner) for run_id, owner in found if run_id not in self._driven][:limit]
 
     async def signalled(self) -> list[str]:
         """Runs with a signal that nobody has taken yet, and that this process does not drive."""
@@ -285,6 +288,21 @@ class Orchestrator(RunReader):
         await self._engine.recover(session)
         return session
 
+    async def take_signals(self, run_id: str) -> None:
+        """Takes the signals of a run that nobody drives and starts nothing: a cancel or a pause need not wait for a
+        turn. What goes on after it waits for its turn."""
+        session = None if run_id in self._driven else await self._engine.open(run_id)
+        if session is None:
+            return
+        try:
+            if run_id in await self._journal.signalled():
+                await self._engine.recover(session, by="signal")
+                await session.receive(admit_none)
+                if session.stop is not None:
+                    await session.conclude()
+        finally:
+            await self._journal.release(session.claim)
+
     async def put_by(self, session: RunSession) -> None:
         """Gives a run that was started or opened back undriven; it is marked as running, so `take_up` finds it."""
         await self._journal.release(session.claim)
@@ -293,6 +311,12 @@ class Orchestrator(RunReader):
         row = await self._engine.row(run_id)
         _refuse_replay(row)
         session = None if row.run_id in self._driven else await self._engine.open(row.run_id)
+        for _ in range(_LETTING_GO if session is None and row.status != RunStatus.RUNNING else 0):
+            # It stands still already, and whoever drove it is about to let go of it.
+            await self._parts.clock.sleep(POLL)
+            session = None if row.run_id in self._driven else await self._engine.open(row.run_id)
+            if session is not None:
+                break
         if session is None:
             raise RunStateError(
                 f"Run {row.run_id} is being driven by another process.",

@@ -60,14 +60,15 @@ class RunRequest(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True):
     """How a run stands, with what its events cannot know.
 
-    `interrupted`: marked as running while nobody drives it, for its worker died. `laid`: its project lies whole in
-    `row.out`.
+    `interrupted`: marked as running while nobody drives it, for its worker died. `queued`: the same on a server, which
+    takes it up when its turn comes. `laid`: its project lies whole in `row.out`.
     """
 
     state: ProjectState
     row: RunRow
     interrupted: bool = False
     laid: bool = False
+    queued: bool = False
 
 
 class Driver(Protocol):

@@ -5,6 +5,7 @@ How a client is built is `llm/factory.py`; which model a run has was settled by 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ import msgspec
 from orchestrator_v2.agents.roles import resolve_role
 from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.core.accounts import Accounts, Ceilings, Keyring, User
-from orchestrator_v2.core.errors import ConfigError, CredentialMissingError
+from orchestrator_v2.core.errors import ConfigError, CredentialMissingError, CredentialSealError
 from orchestrator_v2.core.events import RunStarted
 from orchestrator_v2.core.tracing import NO_TRACER, Tracer
 from orchestrator_v2.core.workflow import ModelChoice
@@ -25,6 +26,7 @@ from orchestrator_v2.llm.auth import kind_of
 from orchestrator_v2.llm.base import Invoker
 from orchestrator_v2.llm.call_log import CallLogFile
 from orchestrator_v2.llm.circuit import CircuitConfig
+from orchestrator_v2.llm.draining import DrainingLedger
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.lane import RateLimits
 from orchestrator_v2.llm.ledger import CallLedger, CallRow
@@ -32,6 +34,8 @@ from orchestrator_v2.llm.recorded_rows import RecordedRows
 from orchestrator_v2.llm.retry import RetryConfig
 from orchestrator_v2.llm.types import LLMConfig
 from orchestrator_v2.llm.wrappers.watched_key import KeyWatch
+
+_log = logging.getLogger(__name__)
 
 
 class Activity(msgspec.Struct, frozen=True):
@@ -72,6 +76,7 @@ class RunClients:
         ledgers: Ledgers,
         *,
         owners: Callable[[], Owners],
+        stopping: Callable[[], bool],
         activity: Callable[[Activity], None] | None = None,
         tracer: Tracer = NO_TRACER,
     ) -> None:
@@ -80,6 +85,7 @@ class RunClients:
         self._models = models
         self._ledgers = ledgers
         self._owners = owners
+        self._stopping = stopping
         self._activity = activity
         self._tracer = tracer
         self._file = CallLogFile(call_log_path(settings))
@@ -98,7 +104,7 @@ class RunClients:
             raise _elsewhere(choice, config)
         return self._models.create_client(
             config,
-            ledger=self._ledgers.ledger(context.claim, context.state.budget, ceilings),
+            ledger=DrainingLedger(self._ledgers.ledger(context.claim, context.state.budget, ceilings), self._stopping),
             retry=self._retry(),
             log=self._log(task),
             excerpts=self._settings.log_prompts,
@@ -130,7 +136,16 @@ class RunClients:
         stored = await keyring.usable(user.user_id, choice.provider)
         if stored is None:
             raise no_key(choice.provider, "Store one in the settings, then resume the run.")
-        secret = await keyring.open(user.user_id, stored.credential_id)
+        try:
+            secret = await keyring.open(user.user_id, stored.credential_id)
+        except CredentialSealError as error:
+            # Its words name files of the server; the run's are its owner's.
+            _log.warning("a key of %s does not open: %s", user.user_id, error)
+            raise CredentialSealError(
+                "Your stored key cannot be opened.",
+                "The server has lost what it was sealed with.",
+                "Tell its operator.",
+            ) from error
         config = LLMConfig(
             choice.provider, choice.model, secret, stored.base_url, credential_kind=kind_of(secret), guarded=True
         )

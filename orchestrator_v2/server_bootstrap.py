@@ -20,6 +20,7 @@ from orchestrator_v2.service.changes import Changes
 from orchestrator_v2.service.credentials import CredentialService
 from orchestrator_v2.service.keeper import Keeper
 from orchestrator_v2.service.projects import ProjectService
+from orchestrator_v2.service.room import Room
 from orchestrator_v2.service.runs import RunService
 from orchestrator_v2.service.service import Service
 from orchestrator_v2.workspace.sandbox import Sandbox
@@ -45,6 +46,7 @@ async def open_service(
     orchestrator = build(base, listener=changes.heard, sandbox=sandbox)
     keeper = Keeper(orchestrator, at_once=loaded.settings.runs_at_once)
     owners, projects, ids = base.owners(), base.journal.projects(), base.ids
+    room = Room(orchestrator, loaded.settings.runs_per_user)
     manager = LLMManager(base.models, clock=base.clock, keys={})
     return Service(
         settings=loaded.settings,
@@ -57,9 +59,9 @@ async def open_service(
             load_graph=load_shared_workflow,
             clock=base.clock,
             ids=ids,
-            most_runs=loaded.settings.runs_per_user,
+            room=room,
         ),
-        runs=RunService(orchestrator, keeper, changes),
+        runs=RunService(orchestrator, keeper, changes, room),
         accounts=AccountService(owners.accounts, base.journal.usage(), clock=base.clock, ids=ids),
         credentials=CredentialService(
             owners.keyring, base.models, manager, check_address=base.egress.check, clock=base.clock

@@ -17,7 +17,7 @@ from orchestrator_v2.agents.estimating import Past, PhaseEstimate, estimate, his
 from orchestrator_v2.agents.roles import ROLES, resolve_role
 from orchestrator_v2.agents.templates import prompts_digest
 from orchestrator_v2.config.loader import LoadedSettings
-from orchestrator_v2.core.errors import BriefError, ConfigError, UnknownNameError
+from orchestrator_v2.core.errors import BriefError, ConfigError, UnknownNameError, WorkflowError
 from orchestrator_v2.core.secrets import REDACTED, Secret
 from orchestrator_v2.core.usage import nano_usd
 from orchestrator_v2.core.workflow import ModelChoice
@@ -33,6 +33,8 @@ from orchestrator_v2.parts import RunRequest
 # A brief is read whole by every agent; past this it would not fit beside the work itself (bytes).
 LARGEST_BRIEF = 1 << 20
 _NAME_LENGTH = 80
+# What somebody may send to a server as a workflow: checking takes the square of the phases, and others wait for it.
+_LARGEST_WORKFLOW, _MOST_PHASES = 64 * 1024, 200
 _A_NAME = re.compile(r"[A-Za-z0-9_-]+")
 SIMULATED = "simulated"
 
@@ -88,8 +90,10 @@ def read_workflow(text: str, *, checks: Collection[str]) -> PhaseGraph:
         if text not in workflow_names():
             raise UnknownNameError("workflow", text, workflow_names())
         return load_workflow_named(text, checks=checks)
+    if len(text) > _LARGEST_WORKFLOW:
+        raise WorkflowError(f"The workflow has {len(text):,} characters.", f"At most {_LARGEST_WORKFLOW:,} are read.")
     agents = {alias for role in ROLES.values() for alias in (role.name, *role.aliases)}
-    return load_workflow(text, source="workflow", agents=agents, checks=checks)
+    return load_workflow(text, source="workflow", agents=agents, checks=checks, most=_MOST_PHASES)
 
 
 def checked_brief(brief: str) -> str:

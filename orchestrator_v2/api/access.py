@@ -6,7 +6,7 @@ What a role may do is `service/rights.py`; whose things they are stands in the s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -64,6 +64,20 @@ async def user_of(request: Request, token: str) -> User:
     return user
 
 
+def still_there(request: Request, user: User) -> Callable[[], Awaitable[bool]]:
+    """Asks again who bears what came with this request; for streams, which outlive many a right."""
+    header = request.headers.get("authorization", "")
+    token = header.partition(" ")[2].strip() if header else request.cookies.get(SESSION_COOKIE, "")
+
+    async def there() -> bool:
+        try:
+            return (await user_of(request, token)).user_id == user.user_id
+        except UnauthenticatedError:
+            return False
+
+    return there
+
+
 async def current_user(
     request: Request,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
@@ -99,5 +113,6 @@ AdminUser = Annotated[User, Depends(admin_user)]
 TheService = Annotated[Service, Depends(service_of)]
 __all__ = [
     "SESSION_COOKIE", "AdminUser", "CurrentUser", "Right", "Slots", "StreamingUser", "TheService", "admin_user",
-    "current_user", "service_of", "streaming_user", "user_of",
+    "current_user", "service_of", "still_there", "streaming_user",
+    "user_of",
 ]  # fmt: skip

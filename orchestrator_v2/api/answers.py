@@ -91,7 +91,7 @@ class ReviewAnswer(BaseModel):
 
 
 class StandingAnswer(BaseModel):
-    """A run with its phases. `interrupted`: marked as running while nobody drives it."""
+    """A run with its phases. `queued`: marked as running, and waiting for its turn."""
 
     run: RunAnswer
     provider: str
@@ -100,7 +100,7 @@ class StandingAnswer(BaseModel):
     input_tokens: int
     output_tokens: int
     last_event: int
-    interrupted: bool
+    queued: bool
     advice: str
     tree: str
     assignments: dict[str, str]
@@ -121,7 +121,7 @@ class StandingAnswer(BaseModel):
             input_tokens=state.usage.input_tokens,
             output_tokens=state.usage.output_tokens,
             last_event=state.seq,
-            interrupted=standing.interrupted,
+            queued=standing.queued,
             advice=state.advice,
             tree=state.tree,
             assignments={role: f"{it.provider}/{it.model}" for role, it in begun.assignments.items()},

@@ -128,7 +128,7 @@ class Guard:
         if method in _SAFE:
             return None
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
-        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+        foreign = origin is not None and _authority(origin) != host.lower()
         if foreign or site not in ("none", "same-origin"):
             return problem(
                 403, "foreign_origin", "The request comes from another site's page.", "Only this server's own may."
@@ -140,6 +140,14 @@ def _name(host: str) -> str:
     """The host without its port, lower case: `[::1]:8000` to `[::1]`; empty for what is no host."""
     found = _HOST.fullmatch(host)
     return found[1].lower() if found else ""
+
+
+def _authority(origin: str) -> str:
+    """Host and port of an origin; of what is none, something that is no host."""
+    try:
+        return urlsplit(origin).netloc.lower() or "?"
+    except ValueError:
+        return "?"
 
 
 def _length(headers: Headers) -> int:

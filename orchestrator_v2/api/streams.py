@@ -6,7 +6,8 @@ Where the events come from is `service/changes.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from starlette.responses import StreamingResponse
@@ -18,6 +19,9 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 PING = b": still here\n\n"
 # How long a client waits before it comes back (milliseconds), told at the start.
 OPENING = b"retry: 1000\n\n"
+
+# How often a stream asks whether its user is still let in (seconds); silence is broken more often than that.
+ASK_AGAIN = 10.0
 
 Frame = Callable[[Recorded], bytes]
 
@@ -43,13 +47,21 @@ def last_event(header: str | None, after: int) -> int:
 
 
 class EventStream(StreamingResponse):
-    """`done` is called when the client is gone or the stream ends, whichever way."""
+    """`done` is called when the client is gone or the stream ends, whichever way. `allowed` is asked now and then: who
+    was shut out hears nothing more."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, batches: AsyncGenerator[list[Recorded], None], each: Frame, done: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        batches: AsyncGenerator[list[Recorded], None],
+        each: Frame,
+        *,
+        allowed: Callable[[], Awaitable[bool]],
+        done: Callable[[], None],
+    ) -> None:
         self._batches = batches
-        self._frames = _frames(batches, each)
+        self._frames = _frames(batches, each, allowed)
         self._done = done
         super().__init__(self._frames, headers=HEADERS)
 
@@ -62,7 +74,14 @@ class EventStream(StreamingResponse):
             await self._batches.aclose()
 
 
-async def _frames(batches: AsyncGenerator[list[Recorded], None], each: Frame) -> AsyncGenerator[bytes]:
+async def _frames(
+    batches: AsyncGenerator[list[Recorded], None], each: Frame, allowed: Callable[[], Awaitable[bool]]
+) -> AsyncGenerator[bytes, None]:
     yield OPENING
+    asked = time.monotonic()
     async for batch in batches:
+        if time.monotonic() - asked > ASK_AGAIN:
+            asked = time.monotonic()
+            if not await allowed():
+                return
         yield b"".join(each(recorded) for recorded in batch) if batch else PING

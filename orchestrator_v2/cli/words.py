@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from orchestrator_v2.engine.telling import INTERRUPTED, PHASE_STANDS, STANDS
+from orchestrator_v2.engine.telling import INTERRUPTED, PHASE_STANDS, QUEUED, STANDS
 
 
 class Look(NamedTuple):
@@ -44,7 +44,9 @@ PHASE: Mapping[str, Look] = MappingProxyType(
 STATUSES: Mapping[str, Look] = MappingProxyType(
     {status: Look(*_RUN_MARKS.get(status, _WAITS), words) for status, words in STANDS.items()}
 )
-RUN: Mapping[str, Look] = MappingProxyType({status: look for status, look in STATUSES.items() if status != INTERRUPTED})
+RUN: Mapping[str, Look] = MappingProxyType(
+    {status: look for status, look in STATUSES.items() if status not in (INTERRUPTED, QUEUED)}
+)
 
 # What a user can type next, by the run's status; {run} is its id.
 NEXT: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -86,7 +86,7 @@ class DataKey(msgspec.Struct, frozen=True):
 class ProjectRow(msgspec.Struct, frozen=True):
     """What a user wants built. `request` is the JSON of the wish, from which each of its runs is started.
 
-    `project_no` is the store's own count, for paging.
+    `project_no` is the store's own count, for paging; `summary` is the same JSON, short, as lists show it.
     """
 
     project_id: str
@@ -95,6 +95,7 @@ class ProjectRow(msgspec.Struct, frozen=True):
     name: str
     request: bytes
     created_at: float
+    summary: bytes = b""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -139,7 +140,12 @@ class Accounts(Protocol):
     async def user(self, user_id: str) -> User | None: ...
 
     async def set_user(self, user: User) -> bool:
-        """Replaces all but name and creation of the user with that id; False where there is none."""
+        """Replaces role, disabled, models, budgets and sees of the user with that id; False where there is none."""
+        ...
+
+    async def set_agents(self, user_id: str, agents: dict[str, str]) -> bool:
+        """Replaces the agents' models and nothing else, so that it undoes nothing that an administrator did meanwhile;
+        False where there is no such user, or a disabled one."""
         ...
 
     async def add_token(self, token: Token, token_hash: str) -> None: ...
@@ -258,7 +264,8 @@ class Projects(Protocol):
     async def get(self, owner_id: str, project_id: str) -> ProjectRow | None: ...
 
     async def page(self, owner_id: str, *, before: int | None = None, limit: int = 50) -> list[ProjectRow]:
-        """Newest first; `before` is the project_no of the last row of the page before."""
+        """Newest first, with the summary in the request's place; `before` is the project_no of the last row of the page
+        before."""
         ...
 
     async def drop(self, owner_id: str, project_id: str) -> bool:

@@ -43,6 +43,7 @@ Where an error is made from a vendor's exception is `llm/errors.py`; how one is 
     │   ├── PromptTooLargeError           over the model's window; has `over_by` (tokens)
     │   └── MissingExtraError             a package is not installed; says how to
     ├── InvalidOutputError                a model's answer that does not fit its schema
+    ├── StoppingError                     this process is ending, and begins no new model call
     ├── CredentialSealError               a stored key that does not open, or no master key
     └── WorkspaceError                    files and processes
         ├── UnsafePathError               a file name that leaves the workspace, or worse
@@ -303,6 +304,10 @@ class MissingExtraError(ProviderError):
 
 class InvalidOutputError(OrchestratorError):
     code = "invalid_output"
+
+
+class StoppingError(OrchestratorError):
+    code, http_status, parks_as = "stopping", 503, "waiting_provider"
 
 
 class CredentialSealError(OrchestratorError):

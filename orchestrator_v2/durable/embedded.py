@@ -57,6 +57,11 @@ class EmbeddedDriver:
             await self._journal.release(session.claim)
         return session.state
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to start nothing more."""
+        return self._stopping
+
     def stop(self) -> None:
         """Starts nothing more anywhere; each `drive` returns when its tasks have ended, or after `DRAIN` seconds."""
         self._stopping = True

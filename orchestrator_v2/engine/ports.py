@@ -125,9 +125,9 @@ class Journal(Protocol):
         """Newest first; `before` is the run_no of the last row of the page before."""
         ...
 
-    async def due(self, now: float, *, gone: Sequence[str] = (), limit: int = 1_000) -> list[str]:
-        """Ids of runs that could go on and that nobody drives, oldest first: what is running, or whose wait for a
-        provider is over by `now`, under no lease but an expired one or one of the workers `gone`. Replays are none."""
+    async def due(self, now: float, *, gone: Sequence[str] = (), limit: int = 1_000) -> list[tuple[str, str]]:
+        """(id, owner) of runs that could go on and that nobody drives, oldest first: what is running, or whose wait for
+        a provider is over by `now`, under no lease but an expired one or one of the workers `gone`; no replays."""
         ...
 
     async def holders(self, now: float) -> list[str]:

@@ -14,8 +14,8 @@ from orchestrator_v2.core.records import Receipt
 from orchestrator_v2.core.text import count, money, one_line
 from orchestrator_v2.core.usage import usd
 
-# How a run stands, by its status; the last is no status of the engine's, for the dead record nothing.
-INTERRUPTED = "interrupted"
+# How a run stands, by its status. The last two are none of the engine's: marked as running, and driven by nobody.
+INTERRUPTED, QUEUED = "interrupted", "queued"
 STANDS: Mapping[str, str] = MappingProxyType(
     {
         "running": "running",
@@ -30,6 +30,7 @@ STANDS: Mapping[str, str] = MappingProxyType(
         "failed": "failed",
         "cancelled": "cancelled",
         INTERRUPTED: "interrupted: nobody drives it; nothing is lost",
+        QUEUED: "waits for its turn",
     }
 )
 # How a phase stands, by its status.

@@ -173,7 +173,15 @@ def _artifact_replaced(state: ProjectState, event: e.ArtifactReplaced, recorded:
     before = state.phase(event.phase)
     others = tuple(a for a in before.artifacts if a.path != event.artifact.path)
     artifacts = tuple(sorted((*others, event.artifact), key=_by_path))
-    phase = replace(before, artifacts=artifacts, reviewed=event.reviewed or before.reviewed)
+    # What was measured was another file: evidence is never older than the last edit.
+    words = f"{event.artifact.path} was put in place by hand after this phase was measured"
+    phase = replace(
+        before,
+        artifacts=artifacts,
+        reviewed=event.reviewed or before.reviewed,
+        receipts=(),
+        notes=(*before.notes, words) if before.receipts else before.notes,
+    )
     return _with(state, recorded, event.phase, before, phase)
 
 
@@ -220,7 +228,17 @@ def _run_rolled_back(state: ProjectState, event: e.RunRolledBack, recorded: e.Re
     phases = _reset(
         _abandoned(state.phases), event.resets, lost=0, loops=0, feedback="", artifacts=(), receipts=(), result=""
     )
-    return _counted(state, phases, recorded, status=RunStatus.RUNNING, stopped="", advice="", resume_at=None, tree="")
+    return _counted(
+        state,
+        phases,
+        recorded,
+        status=RunStatus.RUNNING,
+        stopped="",
+        advice="",
+        resume_at=None,
+        tasks_left=None,
+        tree="",
+    )
 
 
 def _ended(status: RunStatus) -> Callable[[ProjectState, Any, e.Recorded], ProjectState]:

@@ -29,13 +29,23 @@ Lines = dict[tuple[str, str], int]
 
 
 def load_workflow(
-    text: str, *, source: str, agents: Collection[str] | None = None, checks: Collection[str] | None = None
+    text: str,
+    *,
+    source: str,
+    agents: Collection[str] | None = None,
+    checks: Collection[str] | None = None,
+    most: int | None = None,
 ) -> PhaseGraph:
-    """The checked graph of a YAML text. Raises `WorkflowError` with the line of each mistake."""
+    """The checked graph of a YAML text, of `most` phases at the most.
+
+    Raises `WorkflowError` with the line of each mistake.
+    """
     import yaml
 
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        raise _refused(source, 1, "is nested too deeply.", do="A phase is a mapping of a few words.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
@@ -44,6 +54,10 @@ def load_workflow(
     if not isinstance(root, yaml.MappingNode):
         raise _refused(source, 1, "is not a mapping.", do="Begin with `name:` and `phases:`.")
     nodes = _phase_nodes(root, source)
+    if most is not None and len(nodes) > most:
+        raise _refused(
+            source, None, f"has {len(nodes):,} phases.", f"At most {most} are walked here.", "Leave some out."
+        )
     unknown = [*_unknown_keys(root, _TOP, source), *(fault for node in nodes for fault in _unknown_in(node, source))]
     document = _plain(root, text, source)
     lines = [_lines_of(node) for node in nodes]

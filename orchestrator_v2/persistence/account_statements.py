@@ -10,9 +10,10 @@ INSERT_USER = f"INSERT INTO users ({USER_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 
 SELECT_USERS = f"SELECT {USER_COLUMNS} FROM users"  # noqa: S608 - as above
 SELECT_USER = f"SELECT {USER_COLUMNS} FROM users WHERE user_id = ?"  # noqa: S608 - as above
 UPDATE_USER = (
-    "UPDATE users SET role = ?, disabled = ?, models = ?, daily_budget = ?, monthly_budget = ?, sees = ?, agents = ?"
+    "UPDATE users SET role = ?, disabled = ?, models = ?, daily_budget = ?, monthly_budget = ?, sees = ?"
     " WHERE user_id = ?"
 )
+UPDATE_AGENTS = "UPDATE users SET agents = ? WHERE user_id = ? AND disabled = 0"
 
 INSERT_TOKEN = (
     "INSERT INTO tokens"  # noqa: S105 - a statement
@@ -54,13 +55,15 @@ SELECT_DATA_KEY = "SELECT user_id, master_id, wrapped FROM data_keys WHERE user_
 SELECT_DATA_KEYS = "SELECT user_id, master_id, wrapped FROM data_keys"
 REWRAP_DATA_KEY = "UPDATE data_keys SET master_id = ?, wrapped = ? WHERE user_id = ? AND master_id = ?"
 
-PROJECT_COLUMNS = "project_id, project_no, owner_id, name, request, created_at"
+PROJECT_COLUMNS = "project_id, project_no, owner_id, name, request, created_at, summary"
+LISTED_COLUMNS = "project_id, project_no, owner_id, name, summary, created_at, summary"
 INSERT_PROJECT = (
-    "INSERT INTO projects (project_id, owner_id, name, request, created_at) VALUES (?, ?, ?, ?, ?) RETURNING project_no"
+    "INSERT INTO projects (project_id, owner_id, name, request, created_at, summary) VALUES (?, ?, ?, ?, ?, ?)"
+    " RETURNING project_no"
 )
 SELECT_PROJECT = f"SELECT {PROJECT_COLUMNS} FROM projects WHERE owner_id = ? AND project_id = ? AND deleted_at IS NULL"  # noqa: S608 - as above
 SELECT_PROJECTS = (
-    f"SELECT {PROJECT_COLUMNS} FROM projects WHERE owner_id = ? AND deleted_at IS NULL"  # noqa: S608 - as above
+    f"SELECT {LISTED_COLUMNS} FROM projects WHERE owner_id = ? AND deleted_at IS NULL"  # noqa: S608 - as above
     " AND project_no < ? ORDER BY project_no DESC LIMIT ?"
 )
 DROP_PROJECT = "UPDATE projects SET deleted_at = ? WHERE owner_id = ? AND project_id = ? AND deleted_at IS NULL"

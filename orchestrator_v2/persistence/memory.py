@@ -155,9 +155,9 @@ class MemoryJournal:
         wanted = owner_id in (None, row.owner_id) and project_id in (None, row.project_id)
         return wanted and row.project_id not in self._projects.dropped
 
-    async def due(self, now: float, *, gone: Sequence[str] = (), limit: int = 1_000) -> list[str]:
+    async def due(self, now: float, *, gone: Sequence[str] = (), limit: int = 1_000) -> list[tuple[str, str]]:
         self._open()
-        return [name for name, run in self._runs.items() if run.is_due(now, gone)][:limit]
+        return [(name, run.row.owner_id) for name, run in self._runs.items() if run.is_due(now, gone)][:limit]
 
     async def holders(self, now: float) -> list[str]:
         self._open()

@@ -43,7 +43,19 @@ class MemoryAccounts(MemoryStore):
         if known is None:
             return False
         self._writes((user.role, user.sees))
-        self._users[user.user_id] = msgspec.structs.replace(user, name=known.name, created_at=known.created_at)
+        self._users[user.user_id] = msgspec.structs.replace(
+            user, name=known.name, created_at=known.created_at, agents=known.agents
+        )
+        self._committed()
+        return True
+
+    async def set_agents(self, user_id: str, agents: dict[str, str]) -> bool:
+        self._opened()
+        known = self._users.get(user_id)
+        if known is None or known.disabled:
+            return False
+        self._writes((*agents, *agents.values()))
+        self._users[user_id] = msgspec.structs.replace(known, agents=agents)
         self._committed()
         return True
 

@@ -43,7 +43,8 @@ class MemoryProjects(MemoryStore):
     async def page(self, owner_id: str, *, before: int | None = None, limit: int = 50) -> list[ProjectRow]:
         self._opened()
         rows = [row for row in self._rows.values() if row.owner_id == owner_id and row.project_id not in self.dropped]
-        return [row for row in reversed(rows) if before is None or row.project_no < before][:limit]
+        shown = [row for row in reversed(rows) if before is None or row.project_no < before][:limit]
+        return [msgspec.structs.replace(row, request=row.summary) for row in shown]
 
     async def drop(self, owner_id: str, project_id: str) -> bool:
         if await self.get(owner_id, project_id) is None:

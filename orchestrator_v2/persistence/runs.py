@@ -88,8 +88,8 @@ def read_runs(
     return [RunRow(*row) for row in session.rows(query, (*filters, limit))] if storable(filters) else []
 
 
-def read_due(session: Session, now: float, gone: Sequence[str], limit: int) -> list[str]:
-    return [row[0] for row in session.rows(sql.select_due(len(gone)), (now, now, *gone, limit))]
+def read_due(session: Session, now: float, gone: Sequence[str], limit: int) -> list[tuple[str, str]]:
+    return [(row[0], row[1]) for row in session.rows(sql.select_due(len(gone)), (now, now, *gone, limit))]
 
 
 def read_holders(session: Session, now: float) -> list[str]:

@@ -63,6 +63,7 @@ CREATE TABLE projects (
     name TEXT NOT NULL,
     request BLOB NOT NULL,
     created_at DOUBLE NOT NULL,
+    summary BLOB NOT NULL,
     deleted_at DOUBLE,
     PRIMARY KEY (project_no),
     UNIQUE (project_id)
@@ -235,6 +236,7 @@ CREATE TABLE projects (
     name TEXT NOT NULL,
     request BYTEA NOT NULL,
     created_at DOUBLE PRECISION NOT NULL,
+    summary BYTEA NOT NULL,
     deleted_at DOUBLE PRECISION,
     PRIMARY KEY (project_no),
     UNIQUE (project_id)

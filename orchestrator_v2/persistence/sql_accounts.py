@@ -28,8 +28,11 @@ class SqlAccounts(SqlStore):
         return _user(found[0]) if found else None
 
     async def set_user(self, user: User) -> bool:
-        disabled, *settings = _settings(user)
+        disabled, *settings, _ = _settings(user)
         return await self.change(sql.UPDATE_USER, (user.role, disabled, *settings), where=(user.user_id,))
+
+    async def set_agents(self, user_id: str, agents: dict[str, str]) -> bool:
+        return await self.change(sql.UPDATE_AGENTS, (msgspec.json.encode(agents).decode(),), where=(user_id,))
 
     async def add_token(self, token: Token, token_hash: str) -> None:
         values = (

@@ -87,7 +87,7 @@ class SqlJournal:
             )
         )
 
-    async def due(self, now: float, *, gone: Sequence[str] = (), limit: int = 1_000) -> list[str]:
+    async def due(self, now: float, *, gone: Sequence[str] = (), limit: int = 1_000) -> list[tuple[str, str]]:
         return await self._readers.read(lambda it: runs.read_due(it, now, gone, limit))
 
     async def holders(self, now: float) -> list[str]:

@@ -26,7 +26,7 @@ class SqlProjects(SqlStore):
         self._clock = clock
 
     async def add(self, row: ProjectRow, *, key: str = "", request_hash: str = "") -> ProjectRow:
-        values = (row.project_id, row.owner_id, row.name, row.request, row.created_at)
+        values = (row.project_id, row.owner_id, row.name, row.request, row.created_at, row.summary)
         reply = (row.owner_id, key, request_hash, row.project_id)
 
         def apply(transaction: Transaction) -> int:
@@ -57,5 +57,5 @@ class SqlProjects(SqlStore):
 
 
 def _project(row: Row) -> ProjectRow:
-    project_id, project_no, owner_id, name, request, created_at = row
-    return ProjectRow(project_id, project_no, owner_id, name, bytes(request), created_at)
+    project_id, project_no, owner_id, name, request, created_at, summary = row
+    return ProjectRow(project_id, project_no, owner_id, name, bytes(request), created_at, bytes(summary))

@@ -108,10 +108,11 @@ def select_runs(owned: bool, in_project: bool, statuses: int, paged: bool) -> st
 
 
 def select_due(gone: int) -> str:
-    """Ids of runs that could go on, oldest first; parameters: now, now, each worker that is gone, the limit."""
+    """(id, owner) of runs that could go on, oldest first; parameters: now, now, each worker that is gone, the limit."""
     held = f" OR lease_owner IN ({marks(gone)})" if gone else ""
     return (
-        f"SELECT run_id FROM runs WHERE {UNDER_WAY} AND mode <> 'replay' AND (resume_at IS NULL OR resume_at <= ?)"  # noqa: S608 - constants and question marks
+        f"SELECT run_id, owner_id FROM runs WHERE {UNDER_WAY} AND mode <> 'replay'"  # noqa: S608 - constants only
+        " AND (resume_at IS NULL OR resume_at <= ?)"
         f" AND (lease_until <= ?{held}) ORDER BY run_no LIMIT ?"
     )
 

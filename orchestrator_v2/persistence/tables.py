@@ -190,6 +190,7 @@ projects = Table(
     *_texts("owner_id name"),
     Column("request", LargeBinary, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("summary", LargeBinary, nullable=False),
     Column("deleted_at", Double),
     Index("projects_by_owner", "owner_id", "project_no", sqlite_where=KEPT, postgresql_where=KEPT),
 )

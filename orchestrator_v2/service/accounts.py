@@ -14,7 +14,7 @@ import msgspec
 from orchestrator_v2.agents.roles import resolve_role
 from orchestrator_v2.core.accounts import LOCAL, Accounts, Role, Token, UsageBook, UsageLine, User
 from orchestrator_v2.core.clock import Clock
-from orchestrator_v2.core.errors import ConfigError, ConflictError, UnknownNameError
+from orchestrator_v2.core.errors import ConfigError, ConflictError, ForbiddenError, UnknownNameError
 from orchestrator_v2.core.ids import IdSource
 from orchestrator_v2.service.rights import RIGHTS, require
 from orchestrator_v2.service.tokens import new_token, token_hash
@@ -155,10 +155,10 @@ class AccountService:
             provider, slash, name = model.partition("/")
             if not (provider and slash and name) or len(model) > _LONGEST_MODEL:
                 raise ConfigError(f"'{model[:80]}' names no model.", f"It is for {agent}.", "Write provider/model.")
-        changed = msgspec.structs.replace(by, agents=chosen)
-        await self._accounts.set_user(changed)
+        if not await self._accounts.set_agents(by.user_id, chosen):
+            raise ForbiddenError("Your account was disabled.", do="Ask an administrator.")
         self._stranger = None
-        return changed
+        return msgspec.structs.replace(by, agents=chosen)
 
     async def find(self, by: User, user: str) -> User:
         """The user with that id or name. Raises `UnknownNameError`."""
@@ -188,10 +188,16 @@ class AccountService:
         return await self._accounts.tokens(found.user_id)
 
     async def drop_token(self, by: User, token_id: str, user: str = "") -> None:
-        """From now on nobody is let in with it. Raises `UnknownNameError`, for another user's token as for none."""
+        """From now on nobody is let in with it, nor with a page's session: one of them may have been made with it.
+
+        Raises `UnknownNameError`, for another user's token as for none.
+        """
         found = by if user in ("", by.user_id, by.name) else await self.find(by, user)
         if not await self._accounts.drop_token(found.user_id, token_id):
             raise UnknownNameError("token", token_id, ())
+        for other in await self._accounts.tokens(found.user_id):
+            if other.kind == "session":
+                await self._accounts.drop_token(found.user_id, other.token_id)
 
     async def _issue(self, user: User, kind: Any, label: str, seconds: float | None) -> IssuedToken:
         value, now = new_token(self._random_bytes), self._clock.now()

@@ -31,9 +31,10 @@ PAGE = 500
 class _Feed:
     """A run that somebody listens to: its latest events, and what wakes the listeners."""
 
-    def __init__(self, last: int) -> None:
+    def __init__(self) -> None:
         self.listeners = 0
-        self.last = last
+        # Never what a listener says: it may be ahead of the run, and others listen too.
+        self.last = 0
         self.kept: list[Recorded] = []
         self.news = asyncio.Event()
 
@@ -88,12 +89,12 @@ class Changes:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
 
-    async def follow(self, run_id: str, after: int = 0, *, idle: float = 15.0) -> AsyncGenerator[list[Recorded], None]:
+    async def follow(self, run_id: str, after: int = 0, *, idle: float = 5.0) -> AsyncGenerator[list[Recorded], None]:
         """The run's events after `after`, some at a time, as they are committed; [] after `idle` seconds of silence.
 
         It ends when the caller stops asking, or with `close`. Raises `StoreError`.
         """
-        feed = self._listen(run_id, after)
+        feed = self._listen(run_id)
         try:
             while not self._closed:
                 news = feed.news
@@ -113,10 +114,10 @@ class Changes:
             if not feed.listeners and self._feeds.get(run_id) is feed:
                 del self._feeds[run_id]
 
-    def _listen(self, run_id: str, after: int) -> _Feed:
+    def _listen(self, run_id: str) -> _Feed:
         feed = self._feeds.get(run_id)
         if feed is None:
-            feed = self._feeds[run_id] = _Feed(after)
+            feed = self._feeds[run_id] = _Feed()
             self._ask(run_id)
         feed.listeners += 1
         if self._looking is None:
@@ -143,6 +144,9 @@ class Changes:
             except OrchestratorError as error:
                 # The database may be away for a while; listeners hear on when it is back.
                 _log.warning("the journal cannot be asked for news: %s", error)
+                seen, wait = -1, _AWAY
+            except Exception:  # noqa: BLE001 - whatever it is, listeners must not be left without news for good
+                _log.exception("the journal cannot be asked for news")
                 seen, wait = -1, _AWAY
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._poke.wait(), wait)

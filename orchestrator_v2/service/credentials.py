@@ -27,6 +27,8 @@ TRIALS, WITHIN = 5, 60.0
 _LONGEST_KEY, _LONGEST_TEXT = 4_096, 300
 _TRIAL = InvokeOptions(max_tokens=64, timeout=30.0)
 _ONCE = RetryConfig(max_attempts=1)
+# Providers that ask nobody, so there is nothing to store for them.
+_NO_KEYS = frozenset({"simulated", "replay", "scripted"})
 # What a server without keys of its own is sent, as its wire wants something.
 _NO_KEY = "no-key-needed"
 
@@ -56,6 +58,7 @@ class CredentialService:
         return [
             msgspec.structs.replace(view, missing="" if view.default_model else "no usual model: name one")
             for view in self._manager.providers()
+            if view.name not in _NO_KEYS
         ]
 
     def catalog(self, provider: str = "") -> list[ModelView]:
@@ -74,8 +77,9 @@ class CredentialService:
         allowed or a key that cannot be one.
         """
         require(user, "write")
-        if provider not in self._models.names():
-            raise UnknownNameError("provider", provider, self._models.names())
+        known = [name for name in self._models.names() if name not in _NO_KEYS]
+        if provider not in known:
+            raise UnknownNameError("provider", provider, known)
         if base_url:
             base_url = await self._check_address(base_url)
         if default_model:

@@ -7,8 +7,10 @@ waits for its turn is marked as running and held by nobody, so it outlives this 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from orchestrator_v2.core.correlation import CORRELATION
@@ -28,6 +30,11 @@ class Keeper:
         self._orchestrator = orchestrator
         self._at_once = at_once
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._owners: dict[str, str] = {}
+        self._taking: set[asyncio.Task[None]] = set()
+        self._poke = asyncio.Event()
+        self._served: dict[str, int] = {}
+        self._turn = 0
         self._stopping = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
 
@@ -46,7 +53,7 @@ class Keeper:
         if self._tending is not None:
             self._tending.cancel()
             await asyncio.gather(self._tending, return_exceptions=True)
-        await asyncio.gather(*self._busy.values(), return_exceptions=True)
+        await asyncio.gather(*self._busy.values(), *self._taking, return_exceptions=True)
 
     async def take(self, session: RunSession) -> None:
         """Drives a run that was opened, now or when its turn comes."""
@@ -54,17 +61,29 @@ class Keeper:
         if self._stopping.is_set() or run_id in self._busy or len(self._busy) >= self._at_once:
             await self._orchestrator.put_by(session)
             return
-        self._spawn(run_id, partial(self._orchestrator.drive, session))
+        self._spawn(run_id, session.state.begun.owner_id, partial(self._orchestrator.drive, session))
 
     def attend(self, run_id: str) -> None:
-        """Has a signal taken that was sent to a run: by whoever drives it, or here."""
-        if run_id not in self._busy and not self._stopping.is_set() and len(self._busy) < self._at_once:
-            self._spawn(run_id, partial(self._orchestrator.attend, run_id))
+        """Has a signal taken that was sent to a run: by whoever drives it, or here, without waiting for a turn."""
+        if run_id in self._busy or self._stopping.is_set():
+            return
+        task = asyncio.create_task(self._quietly(run_id, partial(self._orchestrator.take_signals, run_id)))
+        self._taking.add(task)
+        task.add_done_callback(self._taken)
 
-    def _spawn(self, run_id: str, work: Callable[[], Awaitable[object]]) -> None:
+    def _taken(self, task: asyncio.Task[None]) -> None:
+        self._taking.discard(task)
+        self._poke.set()
+
+    def _spawn(self, run_id: str, owner_id: str, work: Callable[[], Awaitable[object]]) -> None:
         task = asyncio.create_task(self._quietly(run_id, work))
-        self._busy[run_id] = task
-        task.add_done_callback(lambda _: self._busy.pop(run_id, None))
+        self._busy[run_id], self._owners[run_id] = task, owner_id
+        task.add_done_callback(lambda _: self._ended(run_id))
+
+    def _ended(self, run_id: str) -> None:
+        self._busy.pop(run_id, None)
+        self._owners.pop(run_id, None)
+        self._poke.set()
 
     async def _quietly(self, run_id: str, work: Callable[[], Awaitable[object]]) -> None:
         """What goes wrong with one run is logged and leaves it to be taken up again; other runs go on."""
@@ -90,13 +109,27 @@ class Keeper:
             except OrchestratorError as error:
                 # The database may be away for a while; runs wait in it, and nothing is lost.
                 _log.warning("runs cannot be looked for: %s", error)
-            await asyncio.sleep(TEND)
+            except Exception:  # noqa: BLE001 - whatever it is, runs must not be left lying for good
+                _log.exception("runs cannot be looked for")
+            self._poke.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._poke.wait(), TEND)
+
+    def _next(self, waiting: Sequence[tuple[str, str]]) -> tuple[str, str]:
+        """The oldest of the owner who has the fewest under way and was served the longest ago: nobody's fifty runs come
+        before another's first."""
+        have = Counter(self._owners.values())
+        chosen = min(waiting, key=lambda it: (have[it[1]], self._served.get(it[1], 0)))
+        self._turn += 1
+        self._served[chosen[1]] = self._turn
+        return chosen
 
     async def _look_round(self) -> None:
-        if len(self._busy) >= self._at_once:
-            return
         for run_id in await self._orchestrator.signalled():
             self.attend(run_id)
-        for run_id in await self._orchestrator.unattended(self._at_once):
-            if run_id not in self._busy and len(self._busy) < self._at_once:
-                self._spawn(run_id, partial(self._take_up, run_id))
+        waiting = [] if len(self._busy) >= self._at_once else await self._orchestrator.unattended()
+        while waiting and len(self._busy) < self._at_once:
+            chosen = self._next(waiting)
+            waiting.remove(chosen)
+            if chosen[0] not in self._busy:
+                self._spawn(*chosen, partial(self._take_up, chosen[0]))

@@ -16,7 +16,6 @@ from orchestrator_v2.core.accounts import Keyring, ProjectRow, Projects, Reply, 
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import (
     ConflictError,
-    LimitedError,
     RunStateError,
     StoreError,
     UnknownNameError,
@@ -29,15 +28,12 @@ from orchestrator_v2.orchestrator import Orchestrator
 from orchestrator_v2.parts import RunRequest
 from orchestrator_v2.service.keeper import Keeper
 from orchestrator_v2.service.rights import require
-from orchestrator_v2.service.wishes import ProjectView, Wish, encode, request_of, wish_of
-
-# How long one waits whose runs have to end first (seconds).
-_COME_BACK = 30
+from orchestrator_v2.service.room import Room
+from orchestrator_v2.service.wishes import ProjectView, Wish, encode, request_of, shortened, wish_of
 
 
 class ProjectService:
-    """`load_graph` reads a workflow by a built-in's name or from YAML text; `most_runs` is how many of a user's runs
-    may be under way or waiting for their turn at once."""
+    """`load_graph` reads a workflow by a built-in's name or from YAML text."""
 
     def __init__(
         self,
@@ -49,7 +45,7 @@ class ProjectService:
         load_graph: Callable[[str], PhaseGraph],
         clock: Clock,
         ids: IdSource,
-        most_runs: int,
+        room: Room,
     ) -> None:
         self._orchestrator = orchestrator
         self._keeper = keeper
@@ -58,8 +54,7 @@ class ProjectService:
         self._load_graph = load_graph
         self._clock = clock
         self._ids = ids
-        self._most_runs = most_runs
-        self._starting: dict[str, asyncio.Lock] = {}
+        self._room = room
 
     async def create(self, user: User, wish: Wish, *, run: bool = True, key: str = "") -> ProjectView:
         """Records the project and, with `run`, starts its first run. With the `key` of an earlier, equal request it
@@ -74,21 +69,31 @@ class ProjectService:
             return await self._again(user, reply, request_hash, key)
         assigned = {**user.agents, **wish.assignments}
         wish = msgspec.structs.replace(wish, first_run=self._ids.new("run") if run else "", assignments=assigned)
-        row = ProjectRow(self._ids.new("prj"), 0, user.user_id, wish.name, encode(wish), self._clock.now())
-        async with self._one_at_a_time(user):
-            request = await self._request(user, wish, row.project_id, wish.first_run)
-            self._orchestrator.check(request)
+        project_id = self._ids.new("prj")
+        request = await self._request(user, wish, project_id, wish.first_run)
+        self._orchestrator.check(request)
+        async with self._room.one_at_a_time(user):
             if run:
-                await self._check_room(user)
-            try:
-                row = await self._projects.add(row, key=key, request_hash=request_hash)
-            except StoreError:
-                reply = await self._projects.reply(user.user_id, key) if key else None
-                if reply is None:
-                    raise
-                return await self._again(user, reply, request_hash, key)
-            started = await self._start(request) if run else None
-        return ProjectView(row, wish, started)
+                await self._room.check(user)
+            wished, now = encode(wish), self._clock.now()
+            row = ProjectRow(project_id, 0, user.user_id, wish.name, wished, now, encode(shortened(wish)))
+            reply = await self._added(row, key, request_hash)
+            if reply is None:
+                started = await self._start(request) if run else None
+                return ProjectView(row, wish, started)
+        # Outside: the room is one user's, and what was begun by the other request is looked for in it.
+        return await self._again(user, reply, request_hash, key)
+
+    async def _added(self, row: ProjectRow, key: str, request_hash: str) -> Reply | None:
+        """Records the project; gives the reply to the same key where another request was quicker."""
+        try:
+            await self._projects.add(row, key=key, request_hash=request_hash)
+        except StoreError:
+            reply = await self._projects.reply(row.owner_id, key) if key else None
+            if reply is None:
+                raise
+            return reply
+        return None
 
     async def _again(self, user: User, reply: Reply, request_hash: str, key: str) -> ProjectView:
         """What was answered to that key; the run that a crash kept from starting is started now."""
@@ -100,7 +105,7 @@ class ProjectService:
             )
         view = await self.get(user, reply.subject)
         if view.wish.first_run and view.run is None:
-            async with self._one_at_a_time(user):
+            async with self._room.one_at_a_time(user):
                 request = await self._request(user, view.wish, view.row.project_id, view.wish.first_run)
                 view = msgspec.structs.replace(view, run=await self._start(request))
         return view
@@ -149,8 +154,8 @@ class ProjectService:
             rows = await self._orchestrator.rows(owner_id=user.user_id, project_id=project_id, limit=1_000)
             if found := next((row for row in rows if row.run_id == run_id), None):
                 return found
-        async with self._one_at_a_time(user):
-            await self._check_room(user)
+        async with self._room.one_at_a_time(user):
+            await self._room.check(user)
             return await self._start(await self._request(user, view.wish, project_id, run_id, tasks))
 
     async def _remembered(self, user: User, key: str, request_hash: str) -> str:
@@ -169,13 +174,17 @@ class ProjectService:
         Raises `RunStateError` where the run is under way or has ended.
         """
         require(user, "write")
-        view = await self.get(user, project_id)
-        if view.run is None:
-            return await self.start_run(user, project_id, tasks=1)
-        if view.run.status == RunStatus.RUNNING:
-            raise RunStateError("The run is under way.", "It goes on by itself.", "Pause it first, then advance it.")
-        async with self._one_at_a_time(user):
-            await self._check_room(user)
+        async with self._room.one_at_a_time(user):
+            view = await self.get(user, project_id)
+            if view.run is None:
+                await self._room.check(user)
+                run_id = self._ids.new("run")
+                return await self._start(await self._request(user, view.wish, project_id, run_id, tasks=1))
+            if view.run.status == RunStatus.RUNNING:
+                raise RunStateError(
+                    "The run is under way.", "It goes on by itself.", "Pause it first, then advance it."
+                )
+            await self._room.check(user)
             session = await self._orchestrator.resumed(view.run.run_id, by=user.name, tasks=1)
             await self._keeper.take(session)
         return await self._orchestrator.row(view.run.run_id, owner_id=view.row.owner_id)
@@ -189,7 +198,8 @@ class ProjectService:
         self, user: User, wish: Wish, project_id: str, run_id: str, tasks: int | None = None
     ) -> RunRequest:
         keys = tuple(await self._keyring.of_user(user.user_id))
-        graph = self._load_graph(wish.workflow)
+        # Reading YAML takes its time: in a thread it holds up nobody else.
+        graph = await asyncio.to_thread(self._load_graph, wish.workflow)
         return request_of(wish, graph, user, keys, project_id=project_id, run_id=run_id, tasks=tasks)
 
     async def _start(self, request: RunRequest) -> RunRow:
@@ -203,18 +213,3 @@ class ProjectService:
                 raise error from None
         await self._keeper.take(session)
         return await self._orchestrator.row(session.state.run_id, owner_id=request.owner_id)
-
-    async def _check_room(self, user: User) -> None:
-        running = (RunStatus.RUNNING,)
-        rows = await self._orchestrator.rows(owner_id=user.user_id, statuses=running, limit=self._most_runs)
-        if len(rows) >= self._most_runs:
-            raise LimitedError(
-                f"{self._most_runs} of your runs are under way or wait for their turn.",
-                "More are not taken at once.",
-                "Wait for one to end, or cancel one.",
-                retry_after=_COME_BACK,
-            )
-
-    def _one_at_a_time(self, user: User) -> asyncio.Lock:
-        """What is counted before something is started must not be counted by two at once."""
-        return self._starting.setdefault(user.user_id, asyncio.Lock())

@@ -5,18 +5,19 @@ How a run is started is `projects.py`; how it is driven is `keeper.py`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
 from orchestrator_v2.core.accounts import User
-from orchestrator_v2.core.errors import RunStateError, UnknownNameError
+from orchestrator_v2.core.errors import ConfigError, RunStateError, UnknownNameError
 from orchestrator_v2.core.events import ArtifactReplaced, Recorded, TaskCompleted
 from orchestrator_v2.core.records import Artifact
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import RunRow
 from orchestrator_v2.engine.scheduler import owner_of, whole_tree
-from orchestrator_v2.engine.state_models import SETTLED, PhaseStatus, ProjectState
+from orchestrator_v2.engine.session import RunSession
+from orchestrator_v2.engine.state_models import SETTLED, PhaseStatus, ProjectState, RunStatus
 from orchestrator_v2.llm.ledger import CallRow
 from orchestrator_v2.orchestrator import Orchestrator
 from orchestrator_v2.parts import ArchiveKind, Standing
@@ -24,6 +25,7 @@ from orchestrator_v2.service.changes import Changes
 from orchestrator_v2.service.costs import RunCost, cost_of
 from orchestrator_v2.service.keeper import Keeper
 from orchestrator_v2.service.rights import require
+from orchestrator_v2.service.room import Room
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -37,8 +39,9 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class RunService:
-    def __init__(self, orchestrator: Orchestrator, keeper: Keeper, changes: Changes) -> None:
+    def __init__(self, orchestrator: Orchestrator, keeper: Keeper, changes: Changes, room: Room) -> None:
         self._orchestrator = orchestrator
+        self._room = room
         self._keeper = keeper
         self._changes = changes
 
@@ -48,8 +51,11 @@ class RunService:
         return await self._orchestrator.row(run_id, owner_id=user.scope)
 
     async def standing(self, user: User, run_id: str) -> Standing:
+        """The run as it stands. On a server nobody needs to resume a run whose worker died, nor one that waits for its
+        turn: both are `queued`, as the keeper takes them up."""
         row = await self.row(user, run_id)
-        return await self._orchestrator.standing(row.run_id)
+        found = await self._orchestrator.standing(row.run_id)
+        return msgspec.structs.replace(found, interrupted=False, queued=found.interrupted)
 
     async def page(
         self, user: User, *, statuses: Sequence[str] = (), before: int | None = None, limit: int = 50
@@ -116,18 +122,25 @@ class RunService:
         ]
 
     async def rollback(self, user: User, run_id: str, phase: str, replacements: Mapping[str, bytes]) -> RunRow:
-        row = await self._changing(user, run_id)
-        await self._keeper.take(await self._orchestrator.rolled_back(row.run_id, phase, replacements))
-        return await self.row(user, run_id)
+        return await self._begun_anew(
+            user, run_id, lambda run: self._orchestrator.rolled_back(run, phase, replacements)
+        )
 
     async def resume(self, user: User, run_id: str, *, budget: int | None = None) -> RunRow:
-        row = await self._changing(user, run_id)
-        await self._keeper.take(await self._orchestrator.resumed(row.run_id, by=user.name, budget=budget))
-        return await self.row(user, run_id)
+        return await self._begun_anew(
+            user, run_id, lambda run: self._orchestrator.resumed(run, by=user.name, budget=budget)
+        )
 
     async def retry(self, user: User, run_id: str, phase: str) -> RunRow:
+        return await self._begun_anew(user, run_id, lambda run: self._orchestrator.retried(run, phase, by=user.name))
+
+    async def _begun_anew(self, user: User, run_id: str, how: Callable[[str], Awaitable[RunSession]]) -> RunRow:
+        """A run that stood still goes on, where the user has room for one more under way."""
         row = await self._changing(user, run_id)
-        await self._keeper.take(await self._orchestrator.retried(row.run_id, phase, by=user.name))
+        async with self._room.one_at_a_time(user):
+            if row.status != RunStatus.RUNNING:
+                await self._room.check(user)
+            await self._keeper.take(await how(row.run_id))
         return await self.row(user, run_id)
 
     async def cancel(self, user: User, run_id: str) -> RunRow:
@@ -148,6 +161,10 @@ class RunService:
         row = await self._changing(user, run_id)
         if not content:
             raise RunStateError("The decision names no content.", "It is bound to what was seen.", "Look at it again.")
+        if not approved and not reason.strip():
+            raise ConfigError(
+                "The rejection has no reason.", "The next round is told why.", "Say what is to be different."
+            )
         await self._orchestrator.decide(
             row.run_id, approved=approved, by=user.name, phase=phase, reason=reason, content=content
         )

@@ -44,6 +44,18 @@ class ProjectView(msgspec.Struct, frozen=True):
     run: RunRow | None = None
 
 
+# What a list shows of a brief: a page of a thousand-page brief each would be gigabytes.
+_SHOWN = 300
+
+
+def shortened(wish: Wish) -> Wish:
+    """As lists show it: the beginning of the brief, and of a workflow of one's own no more than that it is one."""
+    own = "\n" in wish.workflow or len(wish.workflow) > _SHOWN
+    return msgspec.structs.replace(
+        wish, brief=wish.brief[:_SHOWN], workflow="own" if own else wish.workflow, answers={}
+    )
+
+
 def encode(wish: Wish) -> bytes:
     return msgspec.json.encode(wish)
 

@@ -38,4 +38,6 @@ def credential(
 
 def project(project_id: str = "prj_a", owner_id: str = "usr_ann", **changes: Any) -> ProjectRow:
     values: dict[str, Any] = {"project_no": 0, "name": "a timer", "request": b'{"brief":"a timer"}', "created_at": 40.0}
-    return ProjectRow(project_id, owner_id=owner_id, **(values | changes))
+    given = values | changes
+    # As short as it is here, what a list shows is the whole wish.
+    return ProjectRow(project_id, owner_id=owner_id, **{"summary": given["request"], **given})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
@@ -218,14 +219,19 @@ def test_runs_to_recover_and_runs_with_signals_are_found(url: str) -> None:
     clock = ManualClock(1000.0)
 
     async def work(journal: StoredJournal) -> None:
+        async def due(moment: float, **more: Any) -> list[str]:
+            found = await journal.due(moment, **more)
+            assert {owner for _, owner in found} <= {"ann"}
+            return [run_id for run_id, _ in found]
+
         claims = [await new_run(journal, f"run_{n}", status=s) for n, s in enumerate(("running", "paused", "running"))]
         now = clock.now()
-        assert (await journal.holders(now), await journal.due(now)) == (["w1"], [])
-        assert await journal.due(now, gone=["nobody", "w1"]) == ["run_0", "run_2"]
+        assert (await journal.holders(now), await due(now)) == (["w1"], [])
+        assert await due(now, gone=["nobody", "w1"]) == ["run_0", "run_2"]
         await journal.release(claims[2])
-        assert (await journal.due(now), await journal.due(now + 31, limit=1)) == (["run_2"], ["run_0"])
+        assert (await due(now), await due(now + 31, limit=1)) == (["run_2"], ["run_0"])
         await journal.append(claims[2], [], change=RunChange("waiting_provider", "later", now + 60))
-        assert (await journal.due(now), await journal.due(now + 60)) == ([], ["run_0", "run_2"])
+        assert (await due(now), await due(now + 60)) == ([], ["run_0", "run_2"])
         one, two = await journal.send_signal("run_1", "pause"), await journal.send_signal("run_1", "cancel", b"\x00")
         assert [(it.id, it.kind, it.payload) for it in await journal.signals("run_1")] == [
             (one, "pause", b""),

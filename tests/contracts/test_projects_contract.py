@@ -255,7 +255,7 @@ def test_runs_of_a_dropped_project_are_hidden_from_its_owner(url: str) -> None:
         assert (await journal.run("run_cli", owner_id="ann")) is not None
         assert [it.run_id for it in await journal.runs()] == ["run_cli", "run_p2", "run_p1"]
         assert (await journal.run("run_p1")) is not None
-        assert await journal.due(9e9) == ["run_p1", "run_p2", "run_cli"]
+        assert [run_id for run_id, _ in await journal.due(9e9)] == ["run_p1", "run_p2", "run_cli"]
 
     with_journal(url, work)
 

@@ -143,6 +143,24 @@ def test_whoever_is_ahead_of_the_run_waits_for_what_comes_after() -> None:
     on(work)
 
 
+def test_a_listener_that_is_far_ahead_spoils_nothing_for_others() -> None:
+    """Whatever number the first one comes with, an honest one beside it hears what is committed, at once."""
+
+    async def work(journal: Journal, changes: Changes) -> None:
+        run = await new_run(journal)
+        ahead = asyncio.create_task(heard(changes, "run_1", 1 << 60, after=10**17))
+        await asyncio.sleep(0.05)
+        honest = asyncio.create_task(heard(changes, "run_1", 30))
+        await run.add(14)
+        await asyncio.sleep(0.3)
+        changes.heard("run_1", await run.add(15))
+        assert await asyncio.wait_for(honest, 3) == list(range(1, 31))
+        ahead.cancel()
+        await asyncio.gather(ahead, return_exceptions=True)
+
+    on(work)
+
+
 def test_runs_are_not_mixed_and_the_last_listener_takes_the_feed_along() -> None:
     """Ten runs, ten listeners, each its own; when they have gone nothing is kept."""
 

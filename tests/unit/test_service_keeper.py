@@ -161,6 +161,47 @@ def test_a_fault_in_one_run_does_not_end_the_others(caplog: pytest.LogCaptureFix
     on(runner, work)
 
 
+def test_nobodys_many_runs_stand_before_anothers_first() -> None:
+    """Six of one owner were there first; the other's one is done as the second, not as the last."""
+    runner = Counting()
+    order: list[tuple[float, str]] = []
+
+    async def work(kept: Kept) -> None:
+        many = [await kept.bench.start(A, owner_id="many") for _ in range(6)]
+        one = await kept.bench.start(A, owner_id="one")
+        for session in (*many, one):
+            await kept.orchestrator.put_by(session)
+        runner.door.set()
+        kept.keeper.start()
+        await kept.until(one.state.run_id, RunStatus.COMPLETED)
+        for session in many:
+            await kept.until(session.state.run_id, RunStatus.COMPLETED)
+        for row in await kept.journal.runs():
+            order.append((row.updated_at, row.owner_id))
+        assert "one" in [owner for _, owner in sorted(order)[:2]]
+
+    on(runner, work, at_once=1)
+
+
+def test_a_run_that_waits_for_its_turn_is_cancelled_at_once() -> None:
+    """All places are taken, and stay so; a wish needs none of them, and starts nothing."""
+    runner = Counting()
+
+    async def work(kept: Kept) -> None:
+        kept.keeper.start()
+        busy = [await kept.start() for _ in range(2)]
+        waiting = await kept.start()
+        assert kept.keeper.active == 2
+        kept.keeper.attend(await kept.orchestrator.wish(waiting, "cancel", by="ann"))
+        await kept.until(waiting, RunStatus.CANCELLED)
+        assert runner.now == 2
+        runner.door.set()
+        for run_id in busy:
+            await kept.until(run_id, RunStatus.COMPLETED)
+
+    on(runner, work)
+
+
 class Naming(Watched):
     """Keeps what the log would name as worked on, for each task."""
 

@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from orchestrator_v2.api.access import SESSION_COOKIE, CurrentUser, service_of
 from orchestrator_v2.api.problems import words_of
 from orchestrator_v2.api.web import links
-from orchestrator_v2.api.web.frame import Frame, Problem, frame, problem, told_problem
+from orchestrator_v2.api.web.frame import Frame, Problem, frame, told_problem
 from orchestrator_v2.api.web.render import Pages
 from orchestrator_v2.core.accounts import LOCAL, User
 from orchestrator_v2.core.correlation import CORRELATION
@@ -54,8 +54,8 @@ class PageRoute(APIRoute):
         async def handled(request: Request) -> Response:
             try:
                 return await answer(request)
-            except UnauthenticatedError as error:
-                return _sign_in(request, error)
+            except UnauthenticatedError:
+                return _sign_in(request)
             except OrchestratorError as error:
                 words = words_of(error, service_of(request).secrets)
                 return error_page(request, told_problem(error.http_status, *words, CORRELATION.get()))
@@ -68,9 +68,12 @@ class PageRoute(APIRoute):
         return handled
 
 
-def _sign_in(request: Request, error: UnauthenticatedError) -> Response:
+def _sign_in(request: Request) -> Response:
     if request.method != "GET" or is_fragment(request):
-        return error_page(request, problem(error, CORRELATION.get()))
+        told = told_problem(
+            401, "You are not signed in.", "Your session has ended.", "Sign in, go back, send it again."
+        )
+        return error_page(request, told)
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(f"{links.SIGN_IN}?next={quote(here, safe='')}", HTTPStatus.SEE_OTHER)
 

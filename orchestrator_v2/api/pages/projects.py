@@ -82,8 +82,8 @@ async def show(
 ) -> Response:
     view = await service.projects.get(user, project_id)
     runs = await service.projects.runs(user, project_id, before=before, limit=_LIMIT + 1)
-    lost = {row.run_id for row in runs if await service.orchestrator.is_interrupted(row)}
-    shown = project_page(view, runs, limit=_LIMIT, interrupted=lost)
+    queued = {row.run_id for row in runs if await service.orchestrator.is_interrupted(row)}
+    shown = project_page(view, runs, limit=_LIMIT, queued=queued)
     return html(request, user, "project.html", project=shown, key=RandomIds().new("form"))
 
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
-from orchestrator_v2.api.access import CurrentUser, Slots, StreamingUser, TheService
+from orchestrator_v2.api.access import CurrentUser, Slots, StreamingUser, TheService, still_there
 from orchestrator_v2.api.bodies import Id
 from orchestrator_v2.api.pages.page_route import Fields, PageRoute, frame_of, go_to, html, pages_of
 from orchestrator_v2.api.pages.projects import amount
@@ -72,7 +72,7 @@ async def changes(
     batches = await service.runs.follow(user, run_id, after=last_event(last_event_id, row.state.seq))
     slots: Slots = request.app.state.stream_slots
     slots.take(user)
-    return EventStream(batches, change_frame, lambda: slots.give_back(user))
+    return EventStream(batches, change_frame, allowed=still_there(request, user), done=lambda: slots.give_back(user))
 
 
 async def _facts(service: Service, user: User, run_id: str, part: str) -> Facts:

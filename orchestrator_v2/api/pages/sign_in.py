@@ -50,7 +50,8 @@ async def sign_in(request: Request, service: TheService) -> Response:
         max_age=int(SESSION),
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        # A proxy that speaks TLS says so; a lie about it could only cost the liar their own session.
+        secure="https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").lower()),
     )
     return answer
 

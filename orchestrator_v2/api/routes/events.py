@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from orchestrator_v2.api.access import Slots, StreamingUser, TheService
+from orchestrator_v2.api.access import Slots, StreamingUser, TheService, still_there
 from orchestrator_v2.api.answers import EventPage, event_values
 from orchestrator_v2.api.bodies import Id
 from orchestrator_v2.api.problems import responses
@@ -45,4 +45,4 @@ async def run_events(
     batches = await service.runs.follow(user, run_id, after=last_event(last_event_id, after))
     slots: Slots = request.app.state.stream_slots
     slots.take(user)
-    return EventStream(batches, event_frame, lambda: slots.give_back(user))
+    return EventStream(batches, event_frame, allowed=still_there(request, user), done=lambda: slots.give_back(user))

@@ -65,13 +65,13 @@ class ProjectPage(msgspec.Struct, frozen=True):
     mode_means: str
 
 
-def run_line(row: RunRow, *, interrupted: bool = False) -> RunLine:
+def run_line(row: RunRow, *, queued: bool = False) -> RunLine:
     """A run in a list."""
     badge, _ = MODES.get(row.mode, (row.mode, ""))
     return RunLine(
         run_id=row.run_id,
         link=links.run(row.run_id),
-        look=look_of_run("interrupted" if interrupted else row.status),
+        look=look_of_run("queued" if queued else row.status),
         mode=row.mode,
         mode_badge=badge,
         workflow=one_line(row.workflow, 60),
@@ -103,13 +103,11 @@ def project_list(views: Sequence[ProjectView], *, limit: int, before: int | None
     return ProjectList(cards, older, links.HOME if before is not None else "")
 
 
-def project_page(
-    view: ProjectView, runs: Sequence[RunRow], *, limit: int, interrupted: Collection[str] = ()
-) -> ProjectPage:
+def project_page(view: ProjectView, runs: Sequence[RunRow], *, limit: int, queued: Collection[str] = ()) -> ProjectPage:
     """One project with its newest runs; hand in one more than `limit` to say that there are older ones."""
     row, wish, shown = view.row, view.wish, runs[:limit]
     latest = shown[0] if shown else None
-    running = latest is not None and latest.status == RunStatus.RUNNING and latest.run_id not in interrupted
+    running = latest is not None and latest.status == RunStatus.RUNNING
     link = links.project(row.project_id)
     return ProjectPage(
         project_id=row.project_id,
@@ -117,7 +115,7 @@ def project_page(
         brief=visible(wish.brief)[:60_000],
         facts=_facts(wish),
         created_at=row.created_at,
-        runs=tuple(run_line(run, interrupted=run.run_id in interrupted) for run in shown),
+        runs=tuple(run_line(run, queued=run.run_id in queued) for run in shown),
         older=links.page(link, before=shown[-1].run_no) if len(runs) > limit else "",
         is_running=running,
         may_advance=not running and (latest is None or latest.status not in TERMINAL),

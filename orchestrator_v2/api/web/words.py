@@ -36,6 +36,7 @@ _RUN_MARKS = {
     "failed": ("✗", "bad"),
     "cancelled": ("–", "quiet"),
     "interrupted": ("◌", "waits"),
+    "queued": ("○", "busy"),
 }
 
 PHASE: Mapping[str, Look] = MappingProxyType(
@@ -61,6 +62,7 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "blocked": "Put right what blocks it, then resume it.",
         "failed": "Look at what failed; then resume it, or roll it back to an earlier phase.",
         "interrupted": "Resume it to go on.",
+        "queued": "It goes on by itself when it is its turn.",
     }
 )
 

@@ -95,6 +95,7 @@ def _projects_and_replies() -> None:
         *_texts("project_id owner_id name"),
         _blob("request"),
         _moment("created_at"),
+        _blob("summary"),
         sa.Column("deleted_at", sa.Double()),
         sa.UniqueConstraint("project_id"),
     )
