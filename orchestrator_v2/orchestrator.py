@@ -288,18 +288,20 @@ class Orchestrator(RunReader):
         await self._engine.recover(session)
         return session
 
-    async def take_signals(self, run_id: str) -> None:
+    async def take_signals(self, run_id: str) -> bool:
         """Takes the signals of a run that nobody drives and starts nothing: a cancel or a pause need not wait for a
-        turn. What goes on after it waits for its turn."""
+        turn. What goes on after it waits for its turn. False where there was nothing to take, or another drives it."""
         session = None if run_id in self._driven else await self._engine.open(run_id)
         if session is None:
-            return
+            return False
         try:
-            if run_id in await self._journal.signalled():
-                await self._engine.recover(session, by="signal")
-                await session.receive(admit_none)
-                if session.stop is not None:
-                    await session.conclude()
+            if run_id not in await self._journal.signalled():
+                return False
+            await self._engine.recover(session, by="signal")
+            await session.receive(admit_none)
+            if session.stop is not None:
+                await session.conclude()
+            return True
         finally:
             await self._journal.release(session.claim)
 

@@ -219,7 +219,10 @@ class Settling:
         name, row = self._resolve(config)
         graph = self._graph(request.workflow)
         history = history_of(graph.workflow.name, past)
-        lines = estimate(graph, brief_tokens=tokens, row=parse_price_row(row), history=history)
+        own = {
+            role: parse_price_row(choice.price) for role, choice in self._assigned(request.assignments, keys).items()
+        }
+        lines = estimate(graph, brief_tokens=tokens, row=parse_price_row(row), history=history, own=own)
         return f"{config.provider}/{name}", lines
 
     def _graph(self, workflow: str | PhaseGraph) -> PhaseGraph:

@@ -52,8 +52,11 @@ SLOW = frozenset(
         "test_real_mode_run.py",
         "test_real_mode_wires.py",
         "test_replay_and_fork.py",
+        "test_real_mode_draining.py",
         "test_simulated_projects.py",
         "test_simulated_quality.py",
+        "test_thousand_listeners.py",
+        "test_tracing.py",
         "test_workspace_evidence.py",
         "test_workspace_git.py",
         "test_workspace_sandbox.py",
@@ -77,4 +80,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def is_slow(path: Path) -> bool:
-    return path.name in SLOW or path.parent.name == "chaos"
+    return path.name in SLOW or path.parent.name in ("browser", "chaos")

@@ -63,9 +63,15 @@ class PhaseEstimate(msgspec.Struct, frozen=True):
 
 
 def estimate(
-    graph: PhaseGraph, *, brief_tokens: int, row: PriceRow | None, history: Mapping[str, Sequence[Usage]]
+    graph: PhaseGraph,
+    *,
+    brief_tokens: int,
+    row: PriceRow | None,
+    history: Mapping[str, Sequence[Usage]],
+    own: Mapping[str, PriceRow | None] | None = None,
 ) -> list[PhaseEstimate]:
-    """One line a phase, in the order of the walk. `history` has the usage of a phase in earlier runs of the graph."""
+    """One line a phase, in the order of the walk. `history` has the usage of a phase in earlier runs of the graph;
+    `own` the prices of agents (by role) that have a model of their own."""
     made: dict[str, Range] = {}
     lines = []
     for name in graph.order:
@@ -83,7 +89,8 @@ def estimate(
             basis = f"{len(past)} runs"
         else:
             basis = "typical sizes"
-        lines.append(PhaseEstimate(name, phase.agent, _priced(low, row), _priced(high, row), basis))
+        paid = (own or {}).get(resolve_role(phase.agent).name, row)
+        lines.append(PhaseEstimate(name, phase.agent, _priced(low, paid), _priced(high, paid), basis))
     return lines
 
 

@@ -21,6 +21,8 @@ from orchestrator_v2.orchestrator import Orchestrator
 _log = logging.getLogger(__name__)
 # How often the journal is asked for runs that could go on (seconds).
 TEND = 1.0
+# How long a run is left alone that could not be driven, though it was there to be (seconds).
+REST = 60.0
 
 
 class Keeper:
@@ -29,9 +31,10 @@ class Keeper:
     def __init__(self, orchestrator: Orchestrator, *, at_once: int) -> None:
         self._orchestrator = orchestrator
         self._at_once = at_once
-        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._busy: dict[str, asyncio.Task[bool]] = {}
+        self._rest: dict[str, float] = {}
         self._owners: dict[str, str] = {}
-        self._taking: set[asyncio.Task[None]] = set()
+        self._taking: set[asyncio.Task[bool]] = set()
         self._poke = asyncio.Event()
         self._served: dict[str, int] = {}
         self._turn = 0
@@ -71,36 +74,49 @@ class Keeper:
         self._taking.add(task)
         task.add_done_callback(self._taken)
 
-    def _taken(self, task: asyncio.Task[None]) -> None:
+    def _taken(self, task: asyncio.Task[bool]) -> None:
         self._taking.discard(task)
-        self._poke.set()
+        self._look_at_once_after(task)
 
     def _spawn(self, run_id: str, owner_id: str, work: Callable[[], Awaitable[object]]) -> None:
         task = asyncio.create_task(self._quietly(run_id, work))
         self._busy[run_id], self._owners[run_id] = task, owner_id
-        task.add_done_callback(lambda _: self._ended(run_id))
+        task.add_done_callback(lambda _: self._ended(run_id, task))
 
-    def _ended(self, run_id: str) -> None:
+    def _ended(self, run_id: str, task: asyncio.Task[bool]) -> None:
         self._busy.pop(run_id, None)
         self._owners.pop(run_id, None)
-        self._poke.set()
+        self._look_at_once_after(task)
 
-    async def _quietly(self, run_id: str, work: Callable[[], Awaitable[object]]) -> None:
-        """What goes wrong with one run is logged and leaves it to be taken up again; other runs go on."""
+    def _look_at_once_after(self, task: asyncio.Task[bool]) -> None:
+        """Only after what came to something: else one run that cannot be had would be asked for without a pause."""
+        if not task.cancelled() and task.result():
+            self._poke.set()
+
+    async def _quietly(self, run_id: str, work: Callable[[], Awaitable[object]]) -> bool:
+        """What goes wrong with one run is logged, and it is left alone for a while; other runs go on.
+
+        True where the work came to something.
+        """
         CORRELATION.set(run_id)
+        self._rest[run_id] = asyncio.get_running_loop().time() + REST
         try:
-            await work()
+            came_to_something = bool(await work())
+            self._rest.pop(run_id, None)
+            return came_to_something
         except FencedError:
             _log.info("run %s is driven by another process", run_id)
         except OrchestratorError as error:
             _log.warning("run %s was let go: %s", run_id, error)
         except Exception:  # noqa: BLE001 - logged with its story; a fault of one run must not end the others
             _log.exception("run %s was let go", run_id)
+        return False
 
-    async def _take_up(self, run_id: str) -> None:
+    async def _take_up(self, run_id: str) -> bool:
         session = await self._orchestrator.take_up(run_id)
         if session is not None:
             await self._orchestrator.drive(session)
+        return session is not None
 
     async def _tend(self) -> None:
         while True:
@@ -125,9 +141,13 @@ class Keeper:
         return chosen
 
     async def _look_round(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._rest = {run_id: until for run_id, until in self._rest.items() if until > now}
         for run_id in await self._orchestrator.signalled():
-            self.attend(run_id)
-        waiting = [] if len(self._busy) >= self._at_once else await self._orchestrator.unattended()
+            if run_id not in self._rest:
+                self.attend(run_id)
+        found = [] if len(self._busy) >= self._at_once else await self._orchestrator.unattended()
+        waiting = [each for each in found if each[0] not in self._rest]
         while waiting and len(self._busy) < self._at_once:
             chosen = self._next(waiting)
             waiting.remove(chosen)

@@ -256,3 +256,16 @@ def test_a_stream_ends_when_its_user_is_shut_out(monkeypatch: pytest.MonkeyPatch
         return [frame async for frame in streams._frames(batches(), streams.event_frame, allowed)]
 
     assert asyncio.run(main()) == [streams.OPENING, streams.PING, streams.PING]
+
+
+def test_an_estimate_prices_each_agent_by_its_own_model(tmp_path: Path) -> None:
+    """A dearer model for the developer makes the developer's phase dearer, and no other's."""
+
+    async def work(service: Service, user: User) -> None:
+        wish = Wish("A tally counter")
+        dear = msgspec.structs.replace(wish, assignments={"developer": "anthropic/claude-opus-5-5"})
+        plain = {it.agent: it.high.cost for it in (await service.projects.estimate(user, wish))[1]}
+        own = {it.agent: it.high.cost for it in (await service.projects.estimate(user, dear))[1]}
+        assert [agent for agent, cost in own.items() if cost != plain[agent]] == ["developer"]
+
+    serve(tmp_path, work)

@@ -11,7 +11,7 @@ from walk_cases import HeldJournal, Watched, killed, orchestrator_over, raising,
 
 from orchestrator_v2.core.clock import SystemClock
 from orchestrator_v2.core.correlation import CORRELATION
-from orchestrator_v2.core.errors import RateLimitedError
+from orchestrator_v2.core.errors import RateLimitedError, StoreUnavailableError
 from orchestrator_v2.core.workflow import Gate, Phase
 from orchestrator_v2.engine.state_models import RunStatus, TaskDefinition, TaskOutcome
 from orchestrator_v2.persistence.journal import open_journal
@@ -45,6 +45,7 @@ class Kept:
 @pytest.fixture(autouse=True)
 def _busy_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper_module, "TEND", 0.01)
+    monkeypatch.setattr(keeper_module, "REST", 2.0)
 
 
 def on(runner: Watched, work: Callable[[Kept], Awaitable[None]], *, at_once: int = 2) -> None:
@@ -239,6 +240,24 @@ def test_a_task_that_a_decision_sets_going_is_logged_under_its_own_run() -> None
         for gate in runner.gates.values():
             gate.set()
         await kept.until(run_id, RunStatus.COMPLETED)
+
+    on(runner, work)
+
+
+def test_a_run_that_cannot_be_driven_is_left_alone_for_a_while() -> None:
+    """It is not asked for again and again; and the others are not held up by it."""
+    runner = Watched()
+
+    async def work(kept: Kept) -> None:
+        session = await kept.bench.start(A)
+        kept.journal.refused = {"RunResumed": StoreUnavailableError("this one only")}
+        await kept.orchestrator.put_by(session)
+        kept.keeper.start()
+        other = await kept.start()
+        await kept.until(other, RunStatus.COMPLETED)
+        await asyncio.sleep(0.2)
+        assert kept.journal.tried.count("RunResumed") == 1
+        assert (await kept.orchestrator.row(session.state.run_id)).status == RunStatus.RUNNING
 
     on(runner, work)
 
