@@ -165,7 +165,8 @@ def _bounded(receive: Receive, limit: int, seconds: float) -> Receive:
         if whole:
             return await receive()
         try:
-            message = await asyncio.wait_for(receive(), max(until - time.monotonic(), 0.001))
+            async with asyncio.timeout(max(until - time.monotonic(), 0.001)):
+                message = await receive()
         except TimeoutError:
             raise HTTPException(408, f"The body did not arrive within {seconds:.0f} seconds.") from None
         left -= len(message.get("body", b""))

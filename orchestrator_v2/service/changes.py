@@ -106,7 +106,8 @@ class Changes:
                     yield events
                     continue
                 try:
-                    await asyncio.wait_for(news.wait(), idle)
+                    async with asyncio.timeout(idle):
+                        await news.wait()
                 except TimeoutError:
                     yield []
         finally:
@@ -127,7 +128,7 @@ class Changes:
     async def _look(self) -> None:
         seen, rest = -1, 0.0
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._closed:
             self._poke.clear()
             try:
                 fresh, self._fresh = self._fresh, set()
@@ -148,8 +149,10 @@ class Changes:
             except Exception:  # noqa: BLE001 - whatever it is, listeners must not be left without news for good
                 _log.exception("the journal cannot be asked for news")
                 seen, wait = -1, _AWAY
+            # Not wait_for: it may swallow a cancel that comes with the end of what it waits for.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._poke.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._poke.wait()
 
     async def _read(self, run_ids: Iterable[str]) -> None:
         for run_id in run_ids:

@@ -119,7 +119,7 @@ class Keeper:
         return session is not None
 
     async def _tend(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 await self._look_round()
             except OrchestratorError as error:
@@ -128,8 +128,10 @@ class Keeper:
             except Exception:  # noqa: BLE001 - whatever it is, runs must not be left lying for good
                 _log.exception("runs cannot be looked for")
             self._poke.clear()
+            # Not wait_for: it may swallow a cancel that comes with the end of what it waits for.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._poke.wait(), TEND)
+                async with asyncio.timeout(TEND):
+                    await self._poke.wait()
 
     def _next(self, waiting: Sequence[tuple[str, str]]) -> tuple[str, str]:
         """The oldest of the owner who has the fewest under way and was served the longest ago: nobody's fifty runs come
