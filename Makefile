@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PY := $(VENV)/bin/python
 BENCH_VENV := .benchmarks-env
-TEST_WORKERS ?= 2
+TEST_WORKERS ?= 3
 BRIEF ?= A pomodoro timer with statistics and CSV export
 
 # uv resolves with the system's certificates, as pip does.

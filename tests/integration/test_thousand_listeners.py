@@ -18,7 +18,7 @@ from orchestrator_v2.engine.ports import RunRow
 from orchestrator_v2.persistence.journal import StoredJournal, open_journal
 
 CLIENTS = 1_000
-EVENTS = 24
+EVENTS = 16
 PER_SECOND = 4
 # RELIABILITY section 8: the server's memory under all of it.
 MOST_MIB = 512
