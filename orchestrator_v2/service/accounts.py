@@ -5,6 +5,7 @@ Their keys are `credentials.py`; what a role may do is `rights.py`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -53,21 +54,24 @@ class AccountService:
         self._random_bytes = random_bytes
         self._closed_to_strangers = False
         self._stranger: tuple[float, User] | None = None
+        self._asking = asyncio.Lock()
 
     async def stranger(self) -> User | None:
         """Who one is without a token: whoever sits at the machine, or, as soon as anybody has a token, nobody.
 
         The answer is kept for a second: it is asked for with every request.
         """
-        now = self._clock.monotonic()
-        if self._stranger is not None and now - self._stranger[0] < _KEPT:
-            return self._stranger[1]
-        self._stranger = None
-        if await self.needs_token():
-            return None
-        user = await self.local()
-        self._stranger = (now, user)
-        return user
+        # A thousand streams may ask at the same moment: one looks, the others wait for what it finds.
+        async with self._asking:
+            now = self._clock.monotonic()
+            if self._stranger is not None and now - self._stranger[0] < _KEPT:
+                return self._stranger[1]
+            self._stranger = None
+            if await self.needs_token():
+                return None
+            user = await self.local()
+            self._stranger = (now, user)
+            return user
 
     async def local(self) -> User:
         """The user who sits at the machine, an administrator; made when it is first asked for."""
