@@ -22,8 +22,8 @@ POLL = 0.1
 _AWAY = 1.0
 # How many of a run's latest events are kept for those who listen; what is older is read from the journal.
 KEPT = 1_000
-# A sweep over all that is listened to rests for so many times as long as it took.
-SHARE = 20.0
+# So many runs that are listened to are swept over at each look; with more it rests longer, up to so many looks.
+FEW, MOST = 20, 10.0
 # How many events one read gives.
 PAGE = 500
 
@@ -134,13 +134,12 @@ class Changes:
                 fresh, self._fresh = self._fresh, set()
                 await self._read(fresh)
                 if loop.time() >= rest:
-                    began = loop.time()
                     count = await self._journal.change_count()
                     if count != seen:
                         await self._read(list(self._feeds))
                         seen = count
-                    # Another process's news costs a read for each run that is listened to: at most a small share.
-                    rest = loop.time() + max(POLL, SHARE * (loop.time() - began))
+                    # Another process's news costs a read for each run that is listened to: the more, the rarer.
+                    rest = loop.time() + POLL * min(max(1.0, len(self._feeds) / FEW), MOST)
                 wait = POLL
             except OrchestratorError as error:
                 # The database may be away for a while; listeners hear on when it is back.
