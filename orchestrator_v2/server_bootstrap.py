@@ -69,7 +69,8 @@ async def open_service(
         keeper=keeper,
         changes=changes,
         workflows={name: load_workflow_named(name) for name in workflow_names()},
-        load_graph=load_shared_workflow,
         keyring=owners.keyring,
+        clock=base.clock,
+        ids=ids,
         secrets=live_secrets(loaded),
     )

@@ -65,13 +65,11 @@ async def user_of(request: Request, token: str) -> User:
 
 
 def still_there(request: Request, user: User) -> Callable[[], Awaitable[bool]]:
-    """Asks again who bears what came with this request; for streams, which outlive many a right."""
-    header = request.headers.get("authorization", "")
-    token = header.partition(" ")[2].strip() if header else request.cookies.get(SESSION_COOKIE, "")
+    """Asks again who bears what `streaming_user` let in; for streams, which outlive many a right."""
 
     async def there() -> bool:
         try:
-            return (await user_of(request, token)).user_id == user.user_id
+            return (await user_of(request, request.state.token)).user_id == user.user_id
         except UnauthenticatedError:
             return False
 
@@ -99,7 +97,8 @@ async def streaming_user(
     cookie: Annotated[str | None, Depends(_cookie)],
 ) -> User:
     """The user of a stream, which may stay open for days and so holds no request slot."""
-    return await user_of(request, bearer.credentials if bearer else cookie or "")
+    request.state.token = bearer.credentials if bearer else cookie or ""
+    return await user_of(request, request.state.token)
 
 
 async def admin_user(user: Annotated[User, Depends(current_user)]) -> User:

@@ -25,7 +25,6 @@ from orchestrator_v2.api.pages import users as page_users
 from orchestrator_v2.api.routes import admin, artifacts, catalog, events, health, projects, runs, users
 from orchestrator_v2.api.web.render import Pages
 from orchestrator_v2.config.settings import Settings
-from orchestrator_v2.core.ids import IdSource, RandomIds
 from orchestrator_v2.service.service import Service
 
 _ROUTERS = (users, admin, projects, runs, events, artifacts, catalog, health)
@@ -38,7 +37,7 @@ On a server with accounts every request bears `Authorization: Bearer TOKEN`.
 THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
-def create_app(service: Service, *, ids: IdSource | None = None, body_seconds: float = BODY_SECONDS) -> Guard:
+def create_app(service: Service, *, body_seconds: float = BODY_SECONDS) -> Guard:
     """The ASGI application. It starts the service with the server and closes it with it."""
     settings = service.settings
     metrics = Metrics(service)
@@ -61,9 +60,7 @@ def create_app(service: Service, *, ids: IdSource | None = None, body_seconds: f
     for each in (*_ROUTERS, *_PAGES):
         app.include_router(each.router)
     _describe(app)
-    return Guard(
-        app, hosts=host_names(settings), ids=ids or RandomIds(), counted=metrics.requests, body_seconds=body_seconds
-    )
+    return Guard(app, hosts=host_names(settings), ids=service.ids, counted=metrics.requests, body_seconds=body_seconds)
 
 
 def host_names(settings: Settings) -> Collection[str]:

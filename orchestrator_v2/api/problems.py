@@ -99,9 +99,7 @@ def words_of(error: OrchestratorError, secrets: Iterable[Secret] = ()) -> tuple[
     if isinstance(error, _OURS):
         # Their words name files and addresses of the server, which are its operator's business; the log has them.
         return _SAID[type(error).http_status], "", "Tell its operator the correlation id."
-    # A list of what there is says nothing where it is empty.
-    why = "" if error.why == "Valid: none." else error.why
-    return redact(error.what, secrets), redact(why, secrets), redact(error.do, secrets)
+    return redact(error.what, secrets), redact(error.why, secrets), redact(error.do, secrets)
 
 
 def install(app: FastAPI, secrets: Iterable[Secret]) -> None:

@@ -112,7 +112,8 @@ class UnknownNameError(InputError):
         near = get_close_matches(name, names, n=1)
         guess = f"Did you mean '{near[0]}'?" if near else do
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        super().__init__(f"There is no {kind} named '{name}'.", f"Valid: {shown or 'none'}.", guess)
+        # Where there is none to choose from, or none that may be told, a list would say nothing.
+        super().__init__(f"There is no {kind} named '{name}'.", f"Valid: {shown}." if names else "", guess)
         self.name = name
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from orchestrator_v2.core.events import ArtifactReplaced, Event, TaskCompleted
 from orchestrator_v2.core.records import Artifact
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.state_models import PhaseState, PhaseStatus, ProjectState
@@ -38,6 +39,13 @@ def _message(graph: PhaseGraph, name: str, entry: PhaseState) -> str:
     lines += [f"Evidence: {r.check} {'passed' if r.passed else 'failed'}" for r in entry.receipts]
     lines += [f"Note: {note}" for note in entry.notes]
     return "\n".join(lines) + "\n"
+
+
+def made_by(event: Event) -> tuple[Artifact, ...]:
+    """The files that an event brought into the project, by an agent or by hand."""
+    if isinstance(event, TaskCompleted):
+        return event.artifacts
+    return (event.artifact,) if isinstance(event, ArtifactReplaced) else ()
 
 
 def made_how(entry: PhaseState) -> str:

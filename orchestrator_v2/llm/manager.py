@@ -6,6 +6,7 @@ How a client is built is `factory.py`; how the answers are shown is the command 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -69,6 +70,21 @@ class TrialResult(msgspec.Struct, frozen=True):
     words: str
     latency: float = 0.0
     cost: int | None = None
+
+
+async def try_model(factory: LLMFactory, config: LLMConfig, **options: Any) -> TrialResult:
+    """One tiny real call; `options` are for `create_client`. What goes wrong with it is in the result, not raised.
+
+    Raises `InputError` classes for what cannot be called: no such provider or model, none named, a bad base_url.
+    """
+    name = factory.resolve(config).name
+    try:
+        client = factory.create_client(config, **options)
+        answer = await client.invoke(_TEST_PROMPT, InvokeOptions(max_tokens=_TEST_TOKENS, timeout=30.0))
+    except OrchestratorError as error:
+        return TrialResult(config.provider, config.model or name, works=False, words=str(error))
+    words = " ".join(answer.text.split())[:80]
+    return TrialResult(config.provider, client.model, works=True, words=words, latency=answer.latency, cost=answer.cost)
 
 
 class LLMManager:
@@ -149,15 +165,7 @@ class LLMManager:
 
         Raises `InputError` classes for what cannot be called: no such provider or model, none named, a bad base_url.
         """
-        config = self.config(model, provider)
-        self._factory.resolve(config)
-        try:
-            client = self._factory.create_client(config, log=self._log, excerpts=False)
-            answer = await client.invoke(_TEST_PROMPT, InvokeOptions(max_tokens=_TEST_TOKENS, timeout=30.0))
-        except OrchestratorError as error:
-            return TrialResult(provider, config.model, works=False, words=str(error))
-        words = " ".join(answer.text.split())[:80]
-        return TrialResult(provider, client.model, works=True, words=words, latency=answer.latency, cost=answer.cost)
+        return await try_model(self._factory, self.config(model, provider), log=self._log, excerpts=False)
 
     async def aclose(self) -> None:
         await self._factory.aclose()

@@ -12,23 +12,22 @@ import msgspec
 
 from orchestrator_v2.core.accounts import Credential, Keyring, User
 from orchestrator_v2.core.clock import Clock
-from orchestrator_v2.core.errors import ConfigError, LimitedError, OrchestratorError, UnknownNameError
+from orchestrator_v2.core.errors import ConfigError, LimitedError, UnknownNameError
 from orchestrator_v2.core.secrets import Secret, redact
 from orchestrator_v2.key_sources import OwnKeyWatch, check_entitled, no_key
 from orchestrator_v2.llm.auth import kind_of
 from orchestrator_v2.llm.factory import LLMFactory
-from orchestrator_v2.llm.manager import LLMManager, ModelView, ProviderView, TrialResult
+from orchestrator_v2.llm.manager import LLMManager, ModelView, ProviderView, TrialResult, try_model
 from orchestrator_v2.llm.retry import RetryConfig
-from orchestrator_v2.llm.types import InvokeOptions, LLMConfig
+from orchestrator_v2.llm.types import LLMConfig
 from orchestrator_v2.service.rights import require
 
 # A trial costs its user real money: at most so many in so many seconds.
 TRIALS, WITHIN = 5, 60.0
 _LONGEST_KEY, _LONGEST_TEXT = 4_096, 300
-_TRIAL = InvokeOptions(max_tokens=64, timeout=30.0)
 _ONCE = RetryConfig(max_attempts=1)
 # Providers that ask nobody, so there is nothing to store for them.
-_NO_KEYS = frozenset({"simulated", "replay", "scripted"})
+_ASK_NOBODY = frozenset({"simulated", "replay", "scripted"})
 # What a server without keys of its own is sent, as its wire wants something.
 _NO_KEY = "no-key-needed"
 
@@ -58,7 +57,7 @@ class CredentialService:
         return [
             msgspec.structs.replace(view, missing="" if view.default_model else "no usual model: name one")
             for view in self._manager.providers()
-            if view.name not in _NO_KEYS
+            if view.name not in _ASK_NOBODY
         ]
 
     def catalog(self, provider: str = "") -> list[ModelView]:
@@ -77,7 +76,7 @@ class CredentialService:
         allowed or a key that cannot be one.
         """
         require(user, "write")
-        known = [name for name in self._models.names() if name not in _NO_KEYS]
+        known = [name for name in self._models.names() if name not in _ASK_NOBODY]
         if provider not in known:
             raise UnknownNameError("provider", provider, known)
         if base_url:
@@ -123,15 +122,11 @@ class CredentialService:
         config = LLMConfig(
             provider, model or stored.default_model, secret, stored.base_url, kind_of(secret), guarded=True
         )
-        name = self._models.resolve(config).name
-        check_entitled(user.models, provider, name)
-        try:
-            client = self._models.create_client(config, watch=OwnKeyWatch(self._keyring, stored), retry=_ONCE)
-            answer = await client.invoke("Answer with the one word: ready", _TRIAL)
-        except OrchestratorError as error:
-            return TrialResult(provider, name, works=False, words=redact(str(error), (secret,)))
-        words = redact(" ".join(answer.text.split())[:80], (secret,))
-        return TrialResult(provider, client.model, works=True, words=words, latency=answer.latency, cost=answer.cost)
+        check_entitled(user.models, provider, self._models.resolve(config).name)
+        watch = OwnKeyWatch(self._keyring, stored)
+        tried = await try_model(self._models, config, watch=watch, retry=_ONCE)
+        # A provider may say the key back, in an error as in an answer.
+        return msgspec.structs.replace(tried, words=redact(tried.words, (secret,)))
 
     def _throttle(self, user: User) -> None:
         now = self._clock.monotonic()

@@ -6,6 +6,7 @@ What may be asked of a single run is `runs.py`; what a project is wished with is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable
 
@@ -14,12 +15,7 @@ import msgspec
 from orchestrator_v2.agents.estimating import PhaseEstimate
 from orchestrator_v2.core.accounts import Keyring, ProjectRow, Projects, Reply, User
 from orchestrator_v2.core.clock import Clock
-from orchestrator_v2.core.errors import (
-    ConflictError,
-    RunStateError,
-    StoreError,
-    UnknownNameError,
-)
+from orchestrator_v2.core.errors import ConflictError, RunStateError, StoreError, UnknownNameError
 from orchestrator_v2.core.ids import IdSource
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import RunRow
@@ -30,6 +26,8 @@ from orchestrator_v2.service.keeper import Keeper
 from orchestrator_v2.service.rights import require
 from orchestrator_v2.service.room import Room
 from orchestrator_v2.service.wishes import ProjectView, Wish, encode, request_of, shortened, wish_of
+
+_GOING = tuple(status.value for status in RunStatus if status not in TERMINAL)
 
 
 class ProjectService:
@@ -97,12 +95,7 @@ class ProjectService:
 
     async def _again(self, user: User, reply: Reply, request_hash: str, key: str) -> ProjectView:
         """What was answered to that key; the run that a crash kept from starting is started now."""
-        if reply.request_hash != request_hash:
-            raise ConflictError(
-                f"The idempotency key '{key}' was used for another request.",
-                "It stands for one request only.",
-                "Send the same request, or another key.",
-            )
+        _check_same(reply, request_hash, key)
         view = await self.get(user, reply.subject)
         if view.wish.first_run and view.run is None:
             async with self._room.one_at_a_time(user):
@@ -137,36 +130,33 @@ class ProjectService:
     async def delete(self, user: User, project_id: str) -> None:
         """Cancels the project's runs and hides it; what its calls cost stays in the usage."""
         require(user, "write")
-        view = await self.get(user, project_id)
-        for row in await self._orchestrator.rows(owner_id=view.row.owner_id, project_id=project_id, limit=1_000):
-            if row.status not in TERMINAL:
-                self._keeper.attend(await self._orchestrator.wish(row.run_id, "cancel", by=user.name))
-        await self._projects.drop(user.user_id, project_id)
+        async with self._room.one_at_a_time(user):
+            await self.get(user, project_id)
+            before = None
+            while rows := await self._orchestrator.rows(
+                owner_id=user.user_id, project_id=project_id, statuses=_GOING, before=before
+            ):
+                for row in rows:
+                    with contextlib.suppress(RunStateError):  # it has ended since it was listed
+                        self._keeper.attend(await self._orchestrator.wish(row.run_id, "cancel", by=user.name))
+                before = rows[-1].run_no
+            await self._projects.drop(user.user_id, project_id)
 
     async def start_run(self, user: User, project_id: str, *, key: str = "", tasks: int | None = None) -> RunRow:
         """A further run of the project, as it was wished for. Raises as `create` does."""
         require(user, "write")
-        view = await self.get(user, project_id)
-        request_hash = hashlib.sha256(f"{project_id} {tasks}".encode()).hexdigest()
-        run_id = self._ids.new("run")
-        if key and not await self._projects.remember(user.user_id, key, Reply(request_hash, run_id)):
-            run_id = await self._remembered(user, key, request_hash)
-            rows = await self._orchestrator.rows(owner_id=user.user_id, project_id=project_id, limit=1_000)
-            if found := next((row for row in rows if row.run_id == run_id), None):
-                return found
+        await self.get(user, project_id)
+        wanted = Reply(hashlib.sha256(f"{project_id} {tasks}".encode()).hexdigest(), self._ids.new("run"))
+        if key and not await self._projects.remember(user.user_id, key, wanted):
+            reply = await self._projects.reply(user.user_id, key) or wanted
+            _check_same(reply, wanted.request_hash, key)
+            wanted = reply
+            with contextlib.suppress(UnknownNameError):  # a crash kept it from starting: it is started now
+                return await self._orchestrator.row(wanted.subject, owner_id=user.user_id)
         async with self._room.one_at_a_time(user):
+            view = await self.get(user, project_id)  # again: it may have been deleted meanwhile
             await self._room.check(user)
-            return await self._start(await self._request(user, view.wish, project_id, run_id, tasks))
-
-    async def _remembered(self, user: User, key: str, request_hash: str) -> str:
-        reply = await self._projects.reply(user.user_id, key)
-        if reply is None or reply.request_hash != request_hash:
-            raise ConflictError(
-                f"The idempotency key '{key}' was used for another request.",
-                "It stands for one request only.",
-                "Send the same request, or another key.",
-            )
-        return reply.subject
+            return await self._start(await self._request(user, view.wish, project_id, wanted.subject, tasks))
 
     async def advance(self, user: User, project_id: str) -> RunRow:
         """Does one phase of the latest run, or of a first one, and pauses it.
@@ -213,3 +203,13 @@ class ProjectService:
                 raise error from None
         await self._keeper.take(session)
         return await self._orchestrator.row(session.state.run_id, owner_id=request.owner_id)
+
+
+def _check_same(reply: Reply, request_hash: str, key: str) -> None:
+    """Raises `ConflictError` where the key was used for another request."""
+    if reply.request_hash != request_hash:
+        raise ConflictError(
+            f"The idempotency key '{key}' was used for another request.",
+            "It stands for one request only.",
+            "Send the same request, or another key.",
+        )

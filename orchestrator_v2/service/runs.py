@@ -11,8 +11,9 @@ import msgspec
 
 from orchestrator_v2.core.accounts import User
 from orchestrator_v2.core.errors import ConfigError, RunStateError, UnknownNameError
-from orchestrator_v2.core.events import ArtifactReplaced, Recorded, TaskCompleted
+from orchestrator_v2.core.events import Recorded, TaskCompleted
 from orchestrator_v2.core.records import Artifact
+from orchestrator_v2.engine.history import made_by
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import RunRow
 from orchestrator_v2.engine.scheduler import owner_of, whole_tree
@@ -85,7 +86,7 @@ class RunService:
 
     async def contents(self, user: User, run_id: str, artifacts: Mapping[str, Artifact]) -> dict[str, bytes]:
         """The bytes, by path, of artifacts that this run has or has had. Raises `UnknownNameError` for another's."""
-        known = _hashes(await self.events(user, run_id))
+        known = {made.hash for entry in await self.events(user, run_id) for made in made_by(entry.event)}
         for path, artifact in artifacts.items():
             if artifact.hash not in known:
                 raise UnknownNameError("artifact", path, ())
@@ -202,14 +203,3 @@ def _editable(graph: PhaseGraph, state: ProjectState, path: str, seen: str) -> s
             f"'{path}' is another by now.", "It was changed since you saw it.", "Look at it again, then edit it."
         )
     return owner
-
-
-def _hashes(events: Sequence[Recorded]) -> set[str]:
-    """Of every content that a run has made."""
-    found: set[str] = set()
-    for entry in events:
-        if isinstance(entry.event, TaskCompleted):
-            found.update(artifact.hash for artifact in entry.event.artifacts)
-        elif isinstance(entry.event, ArtifactReplaced):
-            found.add(entry.event.artifact.hash)
-    return found

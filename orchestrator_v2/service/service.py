@@ -5,12 +5,14 @@ Each part is its own file: projects, runs, accounts, credentials; the keeper dri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.core.accounts import Keyring
+from orchestrator_v2.core.clock import Clock
+from orchestrator_v2.core.ids import IdSource
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.orchestrator import Orchestrator
@@ -34,8 +36,9 @@ class Service(msgspec.Struct, frozen=True):
     keeper: Keeper
     changes: Changes
     workflows: Mapping[str, PhaseGraph]
-    load_graph: Callable[[str], PhaseGraph]
     keyring: Keyring
+    clock: Clock
+    ids: IdSource
     secrets: Sequence[Secret] = ()
 
     async def start(self) -> None:

@@ -124,6 +124,7 @@ def test_a_wait_for_a_provider_ends_by_itself() -> None:
         await kept.until(run_id, RunStatus.WAITING_PROVIDER)
         runner.answers.clear()
         await kept.until(run_id, RunStatus.COMPLETED)
+        assert runner.keys == ["a", "a"]
 
     on(runner, work)
 

@@ -197,7 +197,7 @@ def test_a_form_that_was_refused_gives_back_what_was_typed() -> None:
 
 
 def test_an_error_without_anything_valid_does_not_list_nothing() -> None:
-    """`Valid: none.` says nothing to a person, so it is left out."""
+    """An empty list says nothing to a person, so there is none."""
     seen = frame.problem(UnknownNameError("run", "run_z", ()), "req_1")
     assert (seen.status, seen.why, seen.correlation) == (404, "", "req_1")
 

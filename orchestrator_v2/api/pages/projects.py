@@ -21,7 +21,6 @@ from orchestrator_v2.api.web.new_view import Estimate, Filled, estimate_view, fi
 from orchestrator_v2.api.web.project_views import project_list, project_page
 from orchestrator_v2.core.accounts import User
 from orchestrator_v2.core.errors import ConfigError, InputError
-from orchestrator_v2.core.ids import RandomIds
 from orchestrator_v2.service.service import Service
 from orchestrator_v2.service.wishes import Wish
 from orchestrator_v2.settling import name_of
@@ -84,7 +83,7 @@ async def show(
     runs = await service.projects.runs(user, project_id, before=before, limit=_LIMIT + 1)
     queued = {row.run_id for row in runs if await service.orchestrator.is_interrupted(row)}
     shown = project_page(view, runs, limit=_LIMIT, queued=queued)
-    return html(request, user, "project.html", project=shown, key=RandomIds().new("form"))
+    return html(request, user, "project.html", project=shown, key=service.ids.new("form"))
 
 
 @router.post("/ui/projects/{project_id}/runs")
@@ -120,7 +119,7 @@ async def _form(
         service.workflows,
         await service.credentials.stored(user),
         model_names(service),
-        key=RandomIds().new("form"),
+        key=service.ids.new("form"),
         filled=filled,
         estimate=estimated,
         problem=problem(error) if error else None,

@@ -6,7 +6,6 @@ What it shows is made by `web/run_view.py` and `web/file_view.py`.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 
@@ -81,7 +80,7 @@ async def _facts(service: Service, user: User, run_id: str, part: str) -> Facts:
     return Facts(
         standing=standing,
         graph=graph,
-        now=time.time(),
+        now=service.clock.now(),
         events=await service.runs.events(user, run_id),
         calls=await service.runs.calls(user, run_id),
         contents=await service.runs.contents(user, run_id, wanted(part, graph, standing)),

@@ -28,8 +28,8 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _MONTH, _NAMED = 31, 200
 
 
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
+def _today(service: Service) -> str:
+    return datetime.fromtimestamp(service.clock.now(), UTC).date().isoformat()
 
 
 @router.get(links.SETTINGS)
@@ -100,7 +100,7 @@ async def usage(request: Request, user: CurrentUser, service: TheService) -> Res
     views = await service.projects.page(user, limit=_NAMED)
     names = {view.row.project_id: view.row.name for view in views}
     lines = await service.accounts.usage(user, days=_MONTH)
-    return html(request, user, "usage.html", usage=usage_page(lines, today=_today(), projects=names))
+    return html(request, user, "usage.html", usage=usage_page(lines, today=_today(service), projects=names))
 
 
 async def _page(
@@ -112,7 +112,7 @@ async def _page(
         await service.credentials.stored(user),
         await service.accounts.tokens(user),
         await service.accounts.usage(user, days=_MONTH),
-        today=_today(),
+        today=_today(service),
         agents=user.agents,
         models=model_names(service),
         problem=" ".join(words_of(error)).strip() if error else "",

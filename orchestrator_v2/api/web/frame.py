@@ -94,9 +94,7 @@ _TITLES = {
 
 def problem(error: OrchestratorError, correlation: str = "") -> Problem:
     """An error of the tree as a page."""
-    # A list of what there is says nothing where it is empty.
-    why = "" if error.why == "Valid: none." else error.why
-    return told_problem(error.http_status, error.what, why, error.do, correlation)
+    return told_problem(error.http_status, error.what, error.why, error.do, correlation)
 
 
 def told_problem(status: int, what: str = "", why: str = "", do: str = "", correlation: str = "") -> Problem:

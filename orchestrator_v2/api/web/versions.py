@@ -11,6 +11,7 @@ import msgspec
 
 from orchestrator_v2.core import events as e
 from orchestrator_v2.core.records import Artifact
+from orchestrator_v2.engine.history import made_by
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -35,16 +36,12 @@ def versions(events: Sequence[e.Recorded]) -> dict[str, list[Version]]:
     rounds: dict[str, int] = {}
     for entry in events:
         event = entry.event
+        phase = getattr(event, "phase", "")
         if isinstance(event, e.TaskCompleted):
-            rounds[event.phase] = event.round
-            made: tuple[Artifact, ...] = event.artifacts
-        elif isinstance(event, e.ArtifactReplaced):
-            made = (event.artifact,)
-        else:
-            continue
-        for artifact in made:
+            rounds[phase] = event.round
+        for artifact in made_by(event):
             known = found.setdefault(artifact.path, [])
             if not known or known[-1].artifact.hash != artifact.hash:
-                number, phase = len(known) + 1, event.phase
+                number = len(known) + 1
                 known.append(Version(number, phase, rounds.get(phase, 1), entry.seq, entry.at, artifact))
     return found
