@@ -69,10 +69,17 @@ class RunReader:
         statuses: Sequence[str] = (),
         before: int | None = None,
         limit: int = 50,
+        operations: bool = False,
     ) -> list[RunRow]:
-        """Newest first; `before` is the run_no of the last row of the page before."""
+        """Newest first; `before` is the run_no of the last row of the page before. With `operations` the runs that
+        answer operations, without it all others."""
         return await self._journal.runs(
-            owner_id=owner_id, project_id=project_id, statuses=statuses, before=before, limit=limit
+            owner_id=owner_id,
+            project_id=project_id,
+            statuses=statuses,
+            before=before,
+            limit=limit,
+            operations=operations,
         )
 
     async def state(self, run_id: str) -> ProjectState:

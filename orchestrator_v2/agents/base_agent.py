@@ -5,22 +5,18 @@ Who does the work of a step is `llm_agent.py` (a model) or `simulated_agent.py` 
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from orchestrator_v2.agents.assignment import Assignment, assign
 from orchestrator_v2.agents.context import AgentContext, TaskLike
 from orchestrator_v2.agents.roles import Role
 from orchestrator_v2.agents.schemas import AgentOutput, AgentPlan, FileOutput
-from orchestrator_v2.core.errors import SyncInLoopError
 from orchestrator_v2.core.records import SIMULATED, Provenance
+from orchestrator_v2.core.sync import run_sync
 from orchestrator_v2.core.usage import NO_USAGE
 from orchestrator_v2.core.workflow import Phase
 from orchestrator_v2.engine.state_models import ProjectState
-
-_T = TypeVar("_T")
 
 # Does step `number` (from 1), and only it; the mapping holds the paths that earlier steps wrote, and their texts.
 StepWork = Callable[[int, Mapping[str, str]], Awaitable[AgentOutput]]
@@ -73,7 +69,7 @@ class BaseAgent(ABC):
         ...
 
     def initialize_sync(self, project_state: ProjectState | None, context: AgentContext) -> None:
-        return _run(lambda: self.initialize(project_state, context))
+        return run_sync(lambda: self.initialize(project_state, context))
 
     def plan_sync(
         self,
@@ -82,22 +78,10 @@ class BaseAgent(ABC):
         project_state: ProjectState | None,
         context: AgentContext,
     ) -> AgentPlan:
-        return _run(lambda: self.plan(task, phase, project_state, context))
+        return run_sync(lambda: self.plan(task, phase, project_state, context))
 
     def act_sync(self, plan: AgentPlan, project_state: ProjectState | None, context: AgentContext) -> AgentOutput:
-        return _run(lambda: self.act(plan, project_state, context))
-
-
-def _run(start: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(start())
-    raise SyncInLoopError(
-        "A `_sync` method was called inside a running event loop.",
-        "It would block the loop that it waits for.",
-        "Await the method without `_sync` instead.",
-    )
+        return run_sync(lambda: self.act(plan, project_state, context))
 
 
 def _lay(made: dict[str, str], output: AgentOutput) -> None:

@@ -17,14 +17,14 @@ from orchestrator_v2.llm.structured import clean_text, parse_json
 
 MAX_PROBLEMS = 20
 
-_Model = TypeVar("_Model", bound=BaseModel)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class ResponseParser:
     """Reads answers. Whatever the text holds, nothing but `InvalidOutputError` is raised, and it names every fault."""
 
     def plan(self, text: str) -> PlanAnswer:
-        return _read(PlanAnswer, text)
+        return read_answer(PlanAnswer, text)
 
     def output(
         self, text: str, *, outputs: Sequence[str] = (), taken: Collection[str] = (), verdict: bool = False
@@ -34,7 +34,7 @@ class ResponseParser:
         `outputs` are the patterns its files must fit, `taken` the paths of other phases, and with `verdict` the
         answer must say whether it approves.
         """
-        answer = _read(OutputAnswer, text)
+        answer = read_answer(OutputAnswer, text)
         files = [file.model_copy(update={"path": clean_path(file.path)}) for file in answer.files]
         removed = [clean_path(path) for path in answer.removed]
         problems = [path_problem(path, outputs, taken) for path in (*(file.path for file in files), *removed)]
@@ -42,23 +42,25 @@ class ResponseParser:
         if verdict and answer.approved is None:
             problems.append("approved: must be true or false, this step gives the verdict")
         if any(problems):
-            raise _fault([problem for problem in problems if problem])
+            raise misfit([problem for problem in problems if problem])
         return answer.model_copy(update={"files": files, "removed": removed})
 
 
-def _read(model: type[_Model], text: str) -> _Model:
+def read_answer(model: type[Model], text: str) -> Model:
+    """The answer in a model's text. Raises `InvalidOutputError` that names every fault."""
     try:
         return model.model_validate(parse_json(text))
     except ValidationError as problem:
         details = problem.errors(include_url=False, include_context=False, include_input=False)
-        raise _fault([f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in details]) from None
+        raise misfit([f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in details]) from None
 
 
 def _doubles(paths: Sequence[str]) -> list[str]:
     return [f"{path!r} is given more than once" for path in sorted({one for one in paths if paths.count(one) > 1})]
 
 
-def _fault(problems: Sequence[str]) -> InvalidOutputError:
+def misfit(problems: Sequence[str]) -> InvalidOutputError:
+    """The error for an answer with these faults; the corrective turn is told them."""
     shown = [clean_text(problem) for problem in problems[:MAX_PROBLEMS]]
     if len(problems) > MAX_PROBLEMS:
         shown.append(f"and {len(problems) - MAX_PROBLEMS} more")

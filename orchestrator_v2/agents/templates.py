@@ -5,6 +5,7 @@ What goes into them is `prompt_builder.py`. Values are only ever values: nothing
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -28,13 +29,20 @@ def template_root() -> Traversable:
 
 def load_templates(root: Traversable | None = None) -> dict[str, str]:
     """All templates by their path below the root, in path order. Raises `ConfigError` when there are none."""
-    where = template_root() if root is None else root
-    found = dict(sorted(_walk(where, ""))) if where.is_dir() else {}
+    if root is None:
+        return dict(_shipped())
+    found = dict(sorted(_walk(root, ""))) if root.is_dir() else {}
     if not found:
         raise ConfigError(
-            "The prompt templates are missing.", f"No *.j2 file was found in {where}.", "Reinstall the package."
+            "The prompt templates are missing.", f"No *.j2 file was found in {root}.", "Reinstall the package."
         )
     return found
+
+
+@functools.cache
+def _shipped() -> Mapping[str, str]:
+    """Read once: they are part of the package, and settling a run looks at all of them."""
+    return load_templates(template_root())
 
 
 def _walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
@@ -47,7 +55,15 @@ def _walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
 
 def prompts_digest(sources: Mapping[str, str] | None = None) -> str:
     """SHA-256 over the names and texts of all templates, in hex; pinned into a run when it starts."""
-    texts = load_templates() if sources is None else sources
+    return _shipped_digest() if sources is None else _digest(sources)
+
+
+@functools.cache
+def _shipped_digest() -> str:
+    return _digest(_shipped())
+
+
+def _digest(texts: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
     for name in sorted(texts):
         for part in (name, texts[name]):

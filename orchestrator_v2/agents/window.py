@@ -11,7 +11,9 @@ import msgspec
 
 from orchestrator_v2.agents.quoting import quote
 from orchestrator_v2.engine.patterns import matches
+from orchestrator_v2.llm.base import Invoker
 from orchestrator_v2.llm.catalog import ModelRow, ProviderRow, load_catalog
+from orchestrator_v2.llm.client import LLMClient
 
 Count = Callable[[str], int]
 
@@ -54,6 +56,12 @@ def room_for(provider: str, model: str, wanted: int, facts: ModelRow | None = No
     most = min(facts.max_output or UNKNOWN_OUTPUT, window // 4)
     # Twice the answer is kept free: one that was cut off is asked for again with twice the cap.
     return Room(min(wanted, most), window - min(2 * wanted, most) - min(CORRECTION_TOKENS, window // 8))
+
+
+def room_of(client: Invoker, wanted: int) -> Room:
+    """The room in that client's model, by what the client itself knows of it."""
+    facts = client.info.facts if isinstance(client, LLMClient) else None
+    return room_for(client.provider, client.model, wanted, facts)
 
 
 class Document(msgspec.Struct, frozen=True):

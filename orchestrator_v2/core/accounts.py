@@ -17,6 +17,8 @@ CredentialState = Literal["ok", "invalid", "revoked"]
 
 # The one user of a server without accounts: whoever sits at the machine.
 LOCAL = "local"
+# Where what typed operations cost is booked: they belong to no project.
+OPERATIONS = "operations"
 
 
 class User(msgspec.Struct, frozen=True):
@@ -274,8 +276,8 @@ class Projects(Protocol):
 
     async def reply(self, owner_id: str, key: str) -> Reply | None: ...
 
-    async def remember(self, owner_id: str, key: str, reply: Reply) -> bool:
-        """Keeps the reply to a request; False where the owner has used that key before."""
+    async def remember(self, owner_id: str, key: str, reply: Reply, *, replace: bool = False) -> bool:
+        """Keeps the reply to a request; False where the owner has used that key before and it is not to `replace`."""
         ...
 
 

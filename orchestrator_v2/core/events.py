@@ -11,7 +11,7 @@ import msgspec
 
 from orchestrator_v2.core.records import SIMULATED, Artifact, Provenance, Receipt
 from orchestrator_v2.core.usage import NO_USAGE, Usage
-from orchestrator_v2.core.workflow import ModelChoice, Workflow
+from orchestrator_v2.core.workflow import BudgetRules, ModelChoice, Workflow
 
 
 class _Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", tag=True):
@@ -26,8 +26,10 @@ class RunStarted(_Event, frozen=True):
     `answers` holds what the user said to the intake's questions; `review` is the reviewer (`agent` or `human`).
     `base_url` is where the model is reached, empty for the provider's own server. `batch`: all model calls go by the
     provider's batch lane, not those alone whose phase says so. `assignments` maps an agent to a model of its own.
-    `tasks` is how many may be started before the run pauses (None: all). `keyring`: the keys are those that `owner_id`
-    has stored, never the environment's.
+    `default` is the run's model where there is more to it than `provider`, `model` and `base_url`; `rules` are the
+    thresholds below the budget. `tasks` is how many may be started before the run pauses (None: all). `keyring`: the
+    keys are those that `owner_id` has stored, never the environment's. `operation` is what an operation's run answers
+    (`pillars.validate`); its brief is the request.
     """
 
     project_id: str
@@ -50,10 +52,13 @@ class RunStarted(_Event, frozen=True):
     owner_id: str = "local"
     keyring: bool = False
     tasks: int | None = None
+    default: ModelChoice | None = None
+    rules: BudgetRules = BudgetRules()
+    operation: str = ""
 
     def model_for(self, agent: str) -> ModelChoice:
         """The model that this agent works with."""
-        return self.assignments.get(agent) or ModelChoice(self.provider, self.model, self.base_url)
+        return self.assignments.get(agent) or self.default or ModelChoice(self.provider, self.model, self.base_url)
 
 
 class TaskStarted(_Event, frozen=True):

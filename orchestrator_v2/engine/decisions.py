@@ -119,7 +119,8 @@ def not_good_enough(
 def failed(task: TaskDefinition, error: OrchestratorError, now: float) -> Decision:
     """A task ended in an error: the run parks, or the phase is left out, or the run has failed."""
     resume_at = None
-    if error.parks_as == "waiting_provider":
+    parks_as = "" if task.phase.optional and error.code in task.phase.skip_on else error.parks_as or ""
+    if parks_as == "waiting_provider":
         wait = error.retry_after if isinstance(error, ProviderError) else None
         resume_at = now + (DEFAULT_WAIT if wait is None else min(wait, LONGEST_WAIT))
     words: dict[str, Any] = {"what": error.what, "why": error.why, "do": error.do}
@@ -128,12 +129,12 @@ def failed(task: TaskDefinition, error: OrchestratorError, now: float) -> Decisi
         code=error.code,
         round=task.round,
         attempt=task.attempt,
-        parks_as=error.parks_as or "",
+        parks_as=parks_as,
         resume_at=resume_at,
         **words,
     )
-    if error.parks_as:
-        parked = e.RunParked(error.parks_as, resume_at=resume_at, **words)
+    if parks_as:
+        parked = e.RunParked(parks_as, resume_at=resume_at, **words)
         return Decision((event,), parked, patient=isinstance(error, BatchPendingError))
     if task.phase.optional:
         return Decision((event, e.PhaseSkipped(task.phase.id, f"optional, and failed: {error.what}")))

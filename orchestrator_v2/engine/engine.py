@@ -16,7 +16,7 @@ from orchestrator_v2.core.errors import InputError, RunStateError, UnknownNameEr
 from orchestrator_v2.core.ids import IdSource
 from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.core.records import content_hash
-from orchestrator_v2.core.workflow import ModelChoice
+from orchestrator_v2.core.workflow import BudgetRules, ModelChoice
 from orchestrator_v2.engine import branches, decisions, signals
 from orchestrator_v2.engine import replay as replays
 from orchestrator_v2.engine.phase_graph import PhaseGraph
@@ -52,6 +52,9 @@ class NewRun(msgspec.Struct, frozen=True):
     assignments: dict[str, ModelChoice] = {}
     keyring: bool = False
     tasks: int | None = None
+    default: ModelChoice | None = None
+    rules: BudgetRules = BudgetRules()
+    operation: str = ""
     run_id: str = ""
 
 
@@ -106,6 +109,9 @@ class WorkflowEngine:
             owner_id=new.owner_id,
             keyring=new.keyring,
             tasks=new.tasks,
+            default=new.default,
+            rules=new.rules,
+            operation=new.operation,
         )
         blobs = {started.brief: brief}
         return await self._create([started], blobs, new.graph, owner_id=new.owner_id, out=new.out, run_id=new.run_id)
@@ -138,6 +144,7 @@ class WorkflowEngine:
             updated_at=now,
             out=out,
             forked_from=begun.forked_from,
+            operation=begun.operation,
         )
         claim = await self.journal.create_run(row, recorded, blobs, owner=self._worker, lease=LEASE)
         self._probe("committed-before-response")
@@ -213,7 +220,7 @@ class WorkflowEngine:
                 "There is nothing left to do in it.",
                 "`orchestrator rollback` or `fork` starts again from a phase.",
             )
-        failed = [name for name, phase in session.state.phases.items() if phase.status is PhaseStatus.FAILED]
+        failed = [name for name in session.state.phases if _has_failed(session, name)]
         worn = [name for name, phase in session.state.phases.items() if phase.lost >= decisions.MAX_LOST]
         judged = failed if session.state.status is RunStatus.NEEDS_ATTENTION else []
         again = dict.fromkeys([*failed, *worn, *branches.reopeners(session.graph, judged)])
@@ -280,3 +287,10 @@ class WorkflowEngine:
         if row.status in TERMINAL:
             raise RunStateError(f"Run {run_id} has ended: {row.status}.", do="There is nothing to " + kind + ".")
         await self.journal.send_signal(run_id, kind, signals.encode(signals.Wish(by)))
+
+
+def _has_failed(session: RunSession, name: str) -> bool:
+    """Whether the phase failed, or was left out of a run that has failed, for what another try may not meet."""
+    entry = session.state.phase(name)
+    left_out = entry.status is PhaseStatus.SKIPPED and entry.attempt > 0 and session.graph.phases[name].skip_on
+    return entry.status is PhaseStatus.FAILED or bool(left_out and session.state.status is RunStatus.FAILED)

@@ -37,6 +37,7 @@ class RunRow(msgspec.Struct, frozen=True):
     resume_at: float | None = None
     forked_from: str = ""
     spent: int | None = 0
+    operation: str = ""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -121,8 +122,10 @@ class Journal(Protocol):
         statuses: Sequence[str] = (),
         before: int | None = None,
         limit: int = 50,
+        operations: bool = False,
     ) -> list[RunRow]:
-        """Newest first; `before` is the run_no of the last row of the page before."""
+        """Newest first; `before` is the run_no of the last row of the page before. With `operations` the runs that
+        answer operations, without it all others."""
         ...
 
     async def due(self, now: float, *, gone: Sequence[str] = (), limit: int = 1_000) -> list[tuple[str, str]]:

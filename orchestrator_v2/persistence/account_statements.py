@@ -69,6 +69,10 @@ SELECT_PROJECTS = (
 DROP_PROJECT = "UPDATE projects SET deleted_at = ? WHERE owner_id = ? AND project_id = ? AND deleted_at IS NULL"
 
 INSERT_REPLY = "INSERT INTO replies (owner_id, key, request_hash, subject) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+REPLACE_REPLY = (
+    "INSERT INTO replies (owner_id, key, request_hash, subject) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (owner_id, key) DO UPDATE SET request_hash = excluded.request_hash, subject = excluded.subject"
+)
 SELECT_REPLY = "SELECT request_hash, subject FROM replies WHERE owner_id = ? AND key = ?"
 
 SELECT_SPENDING = "SELECT spent, unpriced FROM spending WHERE owner_id = ? AND period = ?"

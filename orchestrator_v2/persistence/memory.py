@@ -137,13 +137,15 @@ class MemoryJournal:
         statuses: Sequence[str] = (),
         before: int | None = None,
         limit: int = 50,
+        operations: bool = False,
     ) -> list[RunRow]:
         self._open()
         rows = [run.shown for run in reversed(self._runs.values())]
         wanted = [
             row
             for row in rows
-            if self._is_shown(row, owner_id, project_id)
+            if bool(row.operation) is operations
+            and self._is_shown(row, owner_id, project_id)
             and (not statuses or row.status in statuses)
             and (before is None or row.run_no < before)
         ]

@@ -57,9 +57,9 @@ class MemoryProjects(MemoryStore):
         self._opened()
         return self._replies.get((owner_id, key))
 
-    async def remember(self, owner_id: str, key: str, reply: Reply) -> bool:
+    async def remember(self, owner_id: str, key: str, reply: Reply, *, replace: bool = False) -> bool:
         self._writes((owner_id, key, reply.request_hash, reply.subject))
-        if (owner_id, key) in self._replies:
+        if (owner_id, key) in self._replies and not replace:
             return False
         self._replies[owner_id, key] = reply
         self._committed()

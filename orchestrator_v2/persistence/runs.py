@@ -19,7 +19,8 @@ from orchestrator_v2.persistence.storable import storable
 def create(row: RunRow, events: Sequence[Recorded], blobs: Mapping[str, bytes], owner: str, until: float) -> Unit:
     values = (
         *(row.run_id, row.project_id, row.owner_id, row.name, row.workflow, row.mode, row.status),
-        *(row.created_at, row.updated_at, row.out, row.stopped, row.resume_at, row.forked_from, owner, until),
+        *(row.created_at, row.updated_at, row.out, row.stopped, row.resume_at, row.forked_from, row.operation),
+        *(owner, until),
     )
 
     def apply(transaction: Transaction) -> Claim:
@@ -82,8 +83,9 @@ def read_runs(
     statuses: Sequence[str],
     before: int | None,
     limit: int,
+    operations: bool,
 ) -> list[RunRow]:
-    query = sql.select_runs(owner_id is not None, project_id is not None, len(statuses), before is not None)
+    query = sql.select_runs(owner_id is not None, project_id is not None, len(statuses), before is not None, operations)
     filters = [value for value in (owner_id, project_id, *statuses, before) if value is not None]
     return [RunRow(*row) for row in session.rows(query, (*filters, limit))] if storable(filters) else []
 

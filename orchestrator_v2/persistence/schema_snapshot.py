@@ -98,9 +98,11 @@ CREATE TABLE runs (
     unpriced BIGINT NOT NULL,
     created_at DOUBLE NOT NULL,
     updated_at DOUBLE NOT NULL,
+    operation TEXT DEFAULT '' NOT NULL,
     UNIQUE (run_id)
 )""",
-    "CREATE INDEX runs_by_owner ON runs (owner_id, run_no)",
+    "CREATE INDEX operations_by_owner ON runs (owner_id, run_no) WHERE operation <> ''",
+    "CREATE INDEX runs_by_owner ON runs (owner_id, run_no) WHERE operation = ''",
     "CREATE INDEX runs_by_project ON runs (project_id, run_no)",
     "CREATE INDEX runs_under_way ON runs (run_no) WHERE status IN ('running', 'waiting_provider')",
     """\
@@ -271,10 +273,12 @@ CREATE TABLE runs (
     unpriced BIGINT NOT NULL,
     created_at DOUBLE PRECISION NOT NULL,
     updated_at DOUBLE PRECISION NOT NULL,
+    operation TEXT DEFAULT '' NOT NULL,
     PRIMARY KEY (run_no),
     UNIQUE (run_id)
 )""",
-    "CREATE INDEX runs_by_owner ON runs (owner_id, run_no)",
+    "CREATE INDEX operations_by_owner ON runs (owner_id, run_no) WHERE operation <> ''",
+    "CREATE INDEX runs_by_owner ON runs (owner_id, run_no) WHERE operation = ''",
     "CREATE INDEX runs_by_project ON runs (project_id, run_no)",
     "CREATE INDEX runs_under_way ON runs (run_no) WHERE status IN ('running', 'waiting_provider')",
     """\

@@ -80,10 +80,17 @@ class SqlJournal:
         statuses: Sequence[str] = (),
         before: int | None = None,
         limit: int = 50,
+        operations: bool = False,
     ) -> list[RunRow]:
         return await self._readers.read(
             lambda it: runs.read_runs(
-                it, owner_id=owner_id, project_id=project_id, statuses=statuses, before=before, limit=limit
+                it,
+                owner_id=owner_id,
+                project_id=project_id,
+                statuses=statuses,
+                before=before,
+                limit=limit,
+                operations=operations,
             )
         )
 

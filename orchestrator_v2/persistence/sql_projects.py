@@ -52,8 +52,9 @@ class SqlProjects(SqlStore):
         found = await self.rows(sql.SELECT_REPLY, (owner_id, key))
         return Reply(*found[0]) if found else None
 
-    async def remember(self, owner_id: str, key: str, reply: Reply) -> bool:
-        return await self.change(sql.INSERT_REPLY, (owner_id, key, reply.request_hash, reply.subject))
+    async def remember(self, owner_id: str, key: str, reply: Reply, *, replace: bool = False) -> bool:
+        statement = sql.REPLACE_REPLY if replace else sql.INSERT_REPLY
+        return await self.change(statement, (owner_id, key, reply.request_hash, reply.subject))
 
 
 def _project(row: Row) -> ProjectRow:

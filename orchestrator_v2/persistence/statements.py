@@ -7,7 +7,7 @@ from __future__ import annotations
 
 RUN_COLUMNS = (
     "run_id, run_no, project_id, owner_id, name, workflow, mode, status, created_at, updated_at, out, stopped,"
-    " resume_at, forked_from, CASE WHEN unpriced > 0 THEN NULL ELSE spent END"
+    " resume_at, forked_from, CASE WHEN unpriced > 0 THEN NULL ELSE spent END, operation"
 )
 
 # In the words of the partial index `runs_under_way`, so that both databases use it.
@@ -21,8 +21,8 @@ SELECT_BLOB = "SELECT content FROM blobs WHERE hash = ?"
 
 INSERT_RUN = (
     "INSERT INTO runs (run_id, project_id, owner_id, name, workflow, mode, status, created_at, updated_at, out,"
-    " stopped, resume_at, forked_from, epoch, lease_owner, lease_until, spent, unpriced)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, 0, 0) RETURNING run_no"
+    " stopped, resume_at, forked_from, operation, epoch, lease_owner, lease_until, spent, unpriced)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, 0, 0) RETURNING run_no"
 )
 SELECT_RUN_NO = "SELECT run_no FROM runs WHERE run_id = ?"
 SELECT_RUN = f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id = ?"  # noqa: S608 - the columns are the constant above
@@ -92,12 +92,12 @@ SUBMIT_CALL = "UPDATE model_calls SET outcome = 'submitted' WHERE id = ? AND run
 INSERT_BATCH = "INSERT INTO batches (call_id, handle) VALUES (?, ?)"
 
 
-def select_runs(owned: bool, in_project: bool, statuses: int, paged: bool) -> str:
-    """A page of runs, newest first.
+def select_runs(owned: bool, in_project: bool, statuses: int, paged: bool, operations: bool) -> str:
+    """A page of runs, newest first: those that answer operations, or all others.
 
     Parameters, each if it is asked for: owner, project, each status, the run_no to stay below; then the limit.
     """
-    wanted = ["1 = 1"]
+    wanted = ["operation <> ''" if operations else "operation = ''"]  # in the words of the partial indexes
     wanted += ["owner_id = ?"] if owned else []
     wanted += ["project_id = ?"] if in_project else []
     wanted += [_KEPT] if owned or in_project else []

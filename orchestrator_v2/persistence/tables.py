@@ -35,6 +35,8 @@ WAITING = text("consumed = 0")
 UNDER_WAY = text("status IN ('running', 'waiting_provider')")
 LIVE = text("state <> 'revoked'")
 KEPT = text("deleted_at IS NULL")
+NO_OPERATION = text("operation = ''")
+OPERATION = text("operation <> ''")
 
 USED = "run_no at outcome provider model charged reserved input_tokens output_tokens"
 
@@ -69,7 +71,9 @@ runs = Table(
     Column("unpriced", BigInteger, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
-    Index("runs_by_owner", "owner_id", "run_no"),
+    _text("operation", server_default=text("''")),
+    Index("runs_by_owner", "owner_id", "run_no", sqlite_where=NO_OPERATION, postgresql_where=NO_OPERATION),
+    Index("operations_by_owner", "owner_id", "run_no", sqlite_where=OPERATION, postgresql_where=OPERATION),
     Index("runs_by_project", "project_id", "run_no"),
     # What a server looks for each second: as small as there are few of them.
     Index("runs_under_way", "run_no", sqlite_where=UNDER_WAY, postgresql_where=UNDER_WAY),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import typing
 
 import msgspec
@@ -34,17 +35,23 @@ PARTS: dict[object, st.SearchStrategy[object]] = {
 }
 
 
-def strategy(kind: object) -> st.SearchStrategy[object]:
-    """Any value of a field's type, built from the type itself, so that a new event is tested unasked."""
+def strategy(kind: object, within: frozenset[object] = frozenset()) -> st.SearchStrategy[object]:
+    """Any value of a field's type, built from the type itself, so that a new event is tested unasked; a type that holds
+    its own kind holds one level of it."""
     if kind in PARTS:
         return PARTS[kind]
     if typing.get_origin(kind) is dict:
-        return st.dictionaries(text, strategy(typing.get_args(kind)[1]), max_size=3)
+        return st.dictionaries(text, strategy(typing.get_args(kind)[1], within), max_size=3)
     if typing.get_origin(kind) is tuple:
-        return st.lists(strategy(typing.get_args(kind)[0]), max_size=2).map(tuple)
+        inner = typing.get_args(kind)[0]
+        deep = (inner, inner) in within
+        return st.just(()) if deep else st.lists(strategy(inner, within), max_size=2).map(tuple)
+    if isinstance(kind, types.UnionType):
+        return st.none() | strategy(next(it for it in typing.get_args(kind) if it is not type(None)), within)
     assert isinstance(kind, type) and issubclass(kind, msgspec.Struct), f"no strategy for {kind}"
     hints = typing.get_type_hints(kind)
-    return st.builds(kind, **{name: strategy(hints[name]) for name in kind.__struct_fields__})
+    seen = within | ({(kind, kind)} if kind in within else {kind})
+    return st.builds(kind, **{name: strategy(hints[name], seen) for name in kind.__struct_fields__})
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

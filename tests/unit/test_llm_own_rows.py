@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from orchestrator_v2.agents.llm_agent_mixin import _room
+from orchestrator_v2.agents.window import room_of
 from orchestrator_v2.config.display import rows
 from orchestrator_v2.config.loader import inspect_settings, load_settings, user_config_path
 from orchestrator_v2.core.clock import ManualClock
@@ -108,6 +108,29 @@ def test_a_window_alone_takes_nothing_away(tmp_path):
     assert with_row.body == without.body
 
 
+def test_what_a_model_can_is_said_by_its_user_in_its_vendors_words(tmp_path):
+    """Pictures, tools and levels of reasoning are facts of the file; a level is sent as its provider's table says."""
+    path = tmp_path / "models.toml"
+    path.write_text(
+        "[ollama.reasoning]\nnone = { think = false }\n"
+        "[ollama.models.qwen3]\nvision = true\ntools = false\nreasoning = ['none', 'high']\n"
+    )
+
+    async def go():
+        async with FakeOpenAI(strict=False) as server:
+            factory = factory_of(path)
+            client = factory.create_client(LLMConfig("ollama", "qwen3", base_url=server.base_url))
+            for level in ("none", "high"):
+                await client.invoke("Hi", InvokeOptions(max_tokens=9, reasoning=level))
+            await factory.aclose()
+            return client.info.facts, [seen.body for seen in server.requests]
+
+    facts, (none, high) = asyncio.run(go())
+    assert (facts.vision, facts.tools) == (True, False)
+    assert (none["think"], "reasoning_effort" in none) == (False, False)
+    assert (high["reasoning_effort"], "think" in high) == ("high", False)
+
+
 def test_a_price_that_was_pinned_into_a_run_stays(models):
     """The run goes on at the price that it was started with, whatever the file says since."""
     pinned = find_price("anthropic", "claude-sonnet-5-5", now=NOW)
@@ -156,8 +179,8 @@ def test_an_agents_prompt_fits_the_window_that_the_file_says(models):
     factory = factory_of(models)
     config = LLMConfig("acme", "", Secret("acme-key-0000"))
     live, replay = factory.create_client(config), factory.create_replay(config, MemoryCallLedger())
-    assert _room(live, 8_000) == _room(replay, 8_000)
-    assert _room(live, 8_000).prompt < 90_000
+    assert room_of(live, 8_000) == room_of(replay, 8_000)
+    assert room_of(live, 8_000).prompt < 90_000
 
 
 def load(root: Path, **environ: str):
@@ -231,6 +254,21 @@ WRONG = [
         "openai.dialect.key_header: the name of a header that can carry a key",
     ),
     ("[openai.dialect]\nkey_header = 'Host'", "openai.dialect.key_header: the name of a header that can carry a key"),
+    (
+        "[openai.models.x]\nreasoning = ['low', 'hihg']",
+        "openai.models.x.reasoning: there is no level 'hihg', the nearest is high of none, minimal, low, medium, high",
+    ),
+    ("[google.models.x]\nreasoning = ['max']", "google.models.x.reasoning: there is no level 'max' of minimal, low,"),
+    ("[openai.models.x]\nreasoning = 'low'", "openai.models.x.reasoning: expected `array`, got `str`"),
+    ("[openai.models.x]\ntools_reasoning = 'low'", "openai.models.x.tools_reasoning: 'low' is not among the model's"),
+    ("[openai.models.x]\nvision = 'yes'", "openai.models.x.vision: expected `bool | null`, got `str`"),
+    ("[openai.reasoning.mid]\nx = 1", "openai.reasoning.mid: there is no such level of none, minimal, low, medium"),
+    ("[openai.reasoning]\nlow = 'x'", "openai.reasoning"),
+    ("[openai.reasoning.low]\nmodel = 'x'", "openai.reasoning.low.model: the request sets this itself"),
+    (
+        "[google.reasoning.low.generationConfig]\nmaxOutputTokens = 9",
+        "google.reasoning.low.maxOutputTokens: the request sets this itself",
+    ),
     ("[openai.dialect.extra]\nmodel = 'x'", "openai.dialect.extra.model: the request sets this itself"),
     ("[openai.dialect.extra]\nmessages = []", "openai.dialect.extra.messages: the request sets this itself"),
     ("[openai.dialect.extra]\nstream = false", "openai.dialect.extra.stream: the request sets this itself"),
