@@ -9,14 +9,16 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from orchestrator_v2.core import errors
+from orchestrator_v2.core import errors, operation_errors
 from orchestrator_v2.core.errors import OrchestratorError
-from orchestrator_v2.llm.catalog import ModelRow, ProviderRow, given_price, load_catalog
+from orchestrator_v2.llm.catalog import LEVELS, ModelRow, ProviderRow, given_price, load_catalog
 from orchestrator_v2.llm.prices import PriceRow, Tiers, lasting_price
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 _HEAD = "<!-- Made by scripts/make_reference.py out of the code: change that, and run it again. -->\n"
+PAGES = (errors, operation_errors)
 # A line of the drawing in core/errors.py: the class, then in words when it is raised.
+_KNOWN = {None: "", True: "yes", False: "no"}
 _DRAWN = re.compile(r"(\w+Error) {2,}(\S.*)$", re.MULTILINE)
 
 
@@ -57,14 +59,17 @@ def _models() -> str:
     words = (
         "What is known by name. Prices are in US dollars for a million tokens; where one is left out, it changes with "
         "the day or is unknown: `orchestrator models` shows today's. *Search* is the vendor's own search tool, with "
-        "its price for a thousand searches. Providers that are not here take any name."
+        "its price for a thousand searches. *Pictures* and *tools* say whether it takes them on the wire that is "
+        "spoken here, at which level of reasoning where there is but one; empty is not known. *Reasoning* are the "
+        "levels that may be asked for. Providers that are not here take any name."
     )
     parts = [_of_provider(name, row) for name, row in sorted(load_catalog().items()) if row.wire and row.models]
     return _page("Models", words, "\n\n".join(parts))
 
 
 def _of_provider(name: str, row: ProviderRow) -> str:
-    columns = ("model", "also", "window", "longest answer", "in", "out", "search", "until")
+    facts = ("pictures", "tools", "reasoning")
+    columns = ("model", "also", "window", "longest answer", "in", "out", "search", *facts, "until")
     rows = (_model(name, row, model, facts) for model, facts in row.models.items())
     return f"## {name}\n\n{_table(columns, rows)}"
 
@@ -81,8 +86,22 @@ def _model(provider: str, row: ProviderRow, model: str, facts: ModelRow) -> tupl
         _rate(price.input) if price else "",
         "vectors" if facts.embeds else _rate(price.output) if price else "",
         _fee(price) if facts.native_search else "",
+        _KNOWN[facts.vision],
+        _KNOWN[facts.tools] + (f", at {facts.tools_reasoning}" if facts.tools_reasoning else ""),
+        _levels(facts),
         f"{facts.retires}{successor}" if facts.retires else "",
     )
+
+
+def _levels(facts: ModelRow) -> str:
+    """Neighbours on the scale as a range: `none, low to max`."""
+    parts: list[list[str]] = []
+    for before, level in zip(("", *LEVELS), LEVELS, strict=False):
+        if level in facts.reasoning and parts and parts[-1][-1] == before:
+            parts[-1].append(level)
+        elif level in facts.reasoning:
+            parts.append([level])
+    return ", ".join(f"{part[0]} to {part[-1]}" if len(part) > 2 else ", ".join(part) for part in parts)
 
 
 def _rate(tiers: Tiers) -> str:
@@ -97,7 +116,7 @@ def _fee(price: PriceRow | None) -> str:
 
 def _errors() -> str:
     columns = ("error", "code", "exit", "HTTP", "run becomes", "sent again", "when")
-    drawn = dict(_DRAWN.findall(errors.__doc__ or ""))
+    drawn = {name: words for page in PAGES for name, words in _DRAWN.findall(page.__doc__ or "")}
     rows = (_error(depth, kind, drawn) for depth, kind in _tree(OrchestratorError, 0))
     words = (
         "Every error that is raised on purpose, each under its parent. *Exit* is the command's exit code, *HTTP* the "
@@ -110,7 +129,7 @@ def _errors() -> str:
 def _tree(kind: type[OrchestratorError], depth: int) -> Iterator[tuple[int, type[OrchestratorError]]]:
     yield depth, kind
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__ in {page.__name__ for page in PAGES}:
             yield from _tree(child, depth + 1)
 
 

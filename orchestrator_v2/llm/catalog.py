@@ -20,12 +20,22 @@ from orchestrator_v2.llm.tokens import NEWER_CLAUDE
 
 Tokens = Annotated[int, Meta(gt=0)]
 
+# How hard a model may be told to think, from not at all upwards. Which of them one has is in its row.
+LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+def _plain_effort() -> dict[str, dict[str, Any]]:
+    """How nearly all of the OpenAI-compatible vendors have it said: for each level, the fields of the request."""
+    return {level: {"reasoning_effort": level} for level in LEVELS}
+
 
 class ModelRow(msgspec.Struct, frozen=True):
     """A model as the data file has it; `retires` is a date (YYYY-MM-DD), `tokenizer` a factor on token estimates.
 
     `sampling` and `stop` say whether it takes a temperature and stop sequences; `embeds`: it makes vectors, no text.
     `native_search` is what its wire calls the vendor's own search tool (none: empty). A `price` is the user's own.
+    `vision` and `tools` say whether it sees pictures and takes tools on the wire that is spoken here; None: unknown.
+    `reasoning` are the levels that it honours; `tools_reasoning` is the one level at which it takes tools (empty: any).
     """
 
     window: Tokens | None = None
@@ -39,6 +49,10 @@ class ModelRow(msgspec.Struct, frozen=True):
     successor: str = ""
     native_search: str = ""
     price: PriceRow | None = None
+    vision: bool | None = None
+    tools: bool | None = None
+    reasoning: tuple[str, ...] = ()
+    tools_reasoning: str = ""
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -74,6 +88,7 @@ class ProviderRow(msgspec.Struct, frozen=True):
     `embedding` is its default model for vectors. `batch_percent` is what a call in its batch lane costs of the usual
     price (None: no such lane is spoken here). `address` is the form of the base_url that the user must give.
     `uncapped_searches`: its wire takes no limit on the searches of the model's own tool, so many are reserved for.
+    `reasoning` says each level in the vendor's words: what is laid into the request for it.
     """
 
     wire: str = ""
@@ -92,6 +107,7 @@ class ProviderRow(msgspec.Struct, frozen=True):
     address: str = ""
     uncapped_searches: int = 0
     dialect: Dialect = Dialect()
+    reasoning: dict[str, dict[str, Any]] = msgspec.field(default_factory=_plain_effort)
 
 
 # Every provider's row by its name. Who looks something up is given one: a user's own rows are in no global table.
@@ -165,6 +181,22 @@ def resolve_model(
         price=given_price(row, facts),
         row=row,
     )
+
+
+def dialect_of(info: ModelInfo, row: ProviderRow) -> Dialect:
+    """The row's dialect; for a model that the row does not know, behind somebody's base_url, the common one."""
+    stranger = info.own_base_url and info.name not in row.models and not row.open
+    dialect = COMMON if stranger else row.dialect
+    facts = row.models.get(info.name)
+    if facts is None or dialect.structured == "words":
+        return dialect
+    fallen = "json_object" if dialect.structured == "json_schema" else dialect.structured
+    return msgspec.structs.replace(dialect, structured="json_schema" if facts.json_schema else fallen)
+
+
+def levels_of(info: ModelInfo) -> tuple[str, ...]:
+    """How hard that model may be told to think: the levels that it has and its provider has words for."""
+    return tuple(level for level in LEVELS if level in info.facts.reasoning and level in info.row.reasoning)
 
 
 def given_price(row: ProviderRow, facts: ModelRow) -> PriceRow | None:

@@ -16,13 +16,17 @@ from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.core.tracing import Tracer
 from orchestrator_v2.llm.base import Invoker
 from orchestrator_v2.llm.catalog import ModelInfo
+from orchestrator_v2.llm.guards import Models
 from orchestrator_v2.llm.ledger import CallLedger
 from orchestrator_v2.llm.meter import Meter
 from orchestrator_v2.llm.retry import RetryConfig
+from orchestrator_v2.llm.thrift import Thresholds
 from orchestrator_v2.llm.wrappers.batched import BatchedClient
+from orchestrator_v2.llm.wrappers.budgeted import DowngradingClient, WatchedBudgetClient
 from orchestrator_v2.llm.wrappers.fallback import FallbackClient
 from orchestrator_v2.llm.wrappers.logged import CallLog, LoggedClient
 from orchestrator_v2.llm.wrappers.metered import MeteredClient
+from orchestrator_v2.llm.wrappers.reasoned import ReasonedClient
 from orchestrator_v2.llm.wrappers.recorded import RecordedClient
 from orchestrator_v2.llm.wrappers.retrying import RetryingClient
 from orchestrator_v2.llm.wrappers.traced import SendingClient, TracedClient
@@ -43,18 +47,28 @@ class Layers(msgspec.Struct, frozen=True):
     excerpts: bool
     batch: bool
     tracer: Tracer
+    reasoning: str = ""
+    thresholds: Thresholds | None = None
 
 
-def build_chain(providers: Sequence[Invoker], info: ModelInfo, layers: Layers) -> Invoker:
-    """whole(traced(retrying(recorded(metered(logged(fallback(providers)))))))."""
-    client = FallbackClient(providers[0], providers[1:]) if len(providers) > 1 else providers[0]
+def build_chain(clients: Sequence[Invoker], models: Models, layers: Layers) -> Invoker:
+    """whole(traced(retrying(reasoned(watched_budget(recorded(metered(logged(downgrading(fallback(clients))))))))))."""
+    tried = clients[: len(models.first)]
+    client = FallbackClient(tried[0], tried[1:]) if len(tried) > 1 else tried[0]
+    if models.saving is not None:
+        client = DowngradingClient(client, clients[-1])
     client = _recorded(MeteredClient(_logged(client, layers), layers.meter), layers)
+    if layers.ledger is not None and layers.thresholds is not None:
+        client = WatchedBudgetClient(client, layers.ledger, layers.thresholds)
+    if layers.reasoning:
+        client = ReasonedClient(client, layers.reasoning)
     client = RetryingClient(client, config=layers.retry, clock=layers.clock, random=layers.random, probe=layers.probe)
-    return _whole(client, info, layers.tracer)
+    return _whole(client, models.first[0], layers.tracer)
 
 
-def build_replay(own: Invoker, info: ModelInfo, tracer: Tracer) -> Invoker:
-    """whole(traced(own)): the outer half of the chain around a client that sends nothing."""
+def build_replay(own: Invoker, info: ModelInfo, tracer: Tracer, *, reasoning: str = "") -> Invoker:
+    """whole(traced(reasoned(own))): the outer half of the chain around a client that sends nothing."""
+    own = ReasonedClient(own, reasoning) if reasoning else own
     return _whole(own, info, tracer)
 
 

@@ -24,27 +24,31 @@ from orchestrator_v2.llm.circuit import Circuit, CircuitConfig, Health
 from orchestrator_v2.llm.client import LLMClient
 from orchestrator_v2.llm.egress import Egress
 from orchestrator_v2.llm.entry_points import foreign_names, load_foreign
+from orchestrator_v2.llm.guards import Guard, Models, guards_of
 from orchestrator_v2.llm.key_watch import KeyWatch
 from orchestrator_v2.llm.lane import Lane, RateLimits
 from orchestrator_v2.llm.ledger import CallLedger, RecordedAnswers
 from orchestrator_v2.llm.meter import Meter
 from orchestrator_v2.llm.origin import check_base_url, origin_of
 from orchestrator_v2.llm.pool import ClientPool
-from orchestrator_v2.llm.prices import find_price, parse_price_row
+from orchestrator_v2.llm.prices import find_price, parse_price_row, worst_case
 from orchestrator_v2.llm.provider import Availability, Connection, Provider, Timeouts
 from orchestrator_v2.llm.providers import WIRES, create_provider
 from orchestrator_v2.llm.providers.replay import ReplayClient
 from orchestrator_v2.llm.providers.scripted import Answer, ScriptedCall, ScriptedLLM
 from orchestrator_v2.llm.retry import RetryConfig
+from orchestrator_v2.llm.role_models import model_of_role, role_parts
 from orchestrator_v2.llm.search.choosing import create_engine
 from orchestrator_v2.llm.search.finding import LiveSearch, NativeSearch, RecordedSearch
 from orchestrator_v2.llm.search.own_tool import own_tool
 from orchestrator_v2.llm.search.types import NATIVE, SearchConfig
+from orchestrator_v2.llm.thrift import Thresholds
 from orchestrator_v2.llm.types import LLMConfig
 from orchestrator_v2.llm.wrappers.batched import batch_percent
 from orchestrator_v2.llm.wrappers.circuit import CircuitClient
 from orchestrator_v2.llm.wrappers.logged import CallLog
 from orchestrator_v2.llm.wrappers.rate_limited import RateLimitedClient, always_open
+from orchestrator_v2.llm.wrappers.reasoned import ReasonedClient
 from orchestrator_v2.llm.wrappers.search_augmented import SearchAugmentedLlm
 from orchestrator_v2.llm.wrappers.second_key import SecondKeyClient
 from orchestrator_v2.llm.wrappers.watched_key import WatchedKeyClient
@@ -53,19 +57,9 @@ __all__ = ["Answer", "LLMFactory", "ScriptedCall", "ScriptedLLM"]
 
 WHERE = "A further OpenAI-compatible vendor is one table in your models.toml; see docs/how-to/add-a-provider.md."
 DEFAULT_PROVIDER = LLMConfig("anthropic", "")
-# What a role's entry may set.
-ROLE_PARTS = frozenset({"provider", "model", "base_url"})
 _ASK_SECONDS = 1.0
-
-
-class Guard(msgspec.Struct, frozen=True):
-    """What stands before each sending: the key's limits and its watch, the origin's circuit, the longest wait in
-    seconds."""
-
-    limits: RateLimits | None
-    circuit: CircuitConfig | None
-    cap: float
-    watch: KeyWatch | None = None
+# A call of a usual size in tokens (prompt, answer), to tell the cheaper of two models.
+_A_CALL = (20_000, 4_000)
 
 
 class LLMFactory:
@@ -103,7 +97,7 @@ class LLMFactory:
         self._lanes: dict[tuple[str, str, Secret | None, bool], Lane] = {}
         self._circuits: dict[str, Circuit] = {}
         self._silent: dict[str, str] = {}
-        self._roles = {role: _role_parts(role, parts) for role, parts in (roles or {}).items()}
+        self._roles = {role: role_parts(role, parts) for role, parts in (roles or {}).items()}
         self._default = default
         self._egress = egress
 
@@ -138,18 +132,8 @@ class LLMFactory:
         return self.resolve(LLMConfig(provider, model, base_url=base_url))
 
     def get_provider(self, *, agent_type: str = "") -> LLMConfig:
-        """Which model a role uses. Where that is another provider or server than the default's, no key comes along:
-        a key goes nowhere but to the origin that it was given for."""
-        parts = self._roles.get(agent_type, {})
-        default = self._default
-        elsewhere = parts.get("provider", default.provider) != default.provider
-        if elsewhere:
-            own = LLMConfig(parts["provider"], parts.get("model", ""), base_url=parts.get("base_url", ""))
-            return msgspec.structs.replace(own, guarded=default.guarded)
-        if parts.get("base_url", default.base_url) != default.base_url:
-            own = LLMConfig(default.provider, parts.get("model", default.model), base_url=parts["base_url"])
-            return msgspec.structs.replace(own, guarded=default.guarded)
-        return msgspec.structs.replace(default, model=parts.get("model", default.model))
+        """Which model a role uses; see `role_models.py`."""
+        return model_of_role(self._roles.get(agent_type, {}), self._default)
 
     def create_client(
         self,
@@ -167,47 +151,58 @@ class LLMFactory:
         batch: bool = False,
         as_of: float | None = None,
         watch: KeyWatch | None = None,
+        fallback_watches: Sequence[KeyWatch | None] = (),
         tracer: Tracer = NO_TRACER,
+        efforts: Sequence[str] = (),
+        thresholds: Thresholds | None = None,
     ) -> LLMClient:
-        """The stack of docs/decisions/0004 and 0006; what is not asked for is left out. Raises what `resolve` raises.
+        """The stack of docs/decisions/0004, 0006 and 0012; what is not asked for is left out. Raises as `resolve` does.
 
         `limits` hold for all clients on the key, `circuit` for all on the origin (its first configuration stays).
-        `batch` sends by the provider's batch lane and needs a `ledger`; see docs/decisions/0008.
-        `watch` speaks for the key of `config`: it is asked before each sending, and told when the key is refused.
+        `batch` needs a `ledger`. `watch` speaks for the key of `config`: it is asked before each sending, and told when
+        the key is refused; `fallback_watches` for those of `fallbacks`. `efforts` are the reasoning of `config`, of
+        each of `fallbacks`, of the cheaper model.
         Raises also `CredentialMissingError`, `MissingExtraError`, and `RequestRejectedError` for a search it has not.
         """
-        configs = (config, *fallbacks)
-        infos = [self.resolve(each, prices=prices, as_of=as_of) for each in configs]
-        secrets = [secret for each in configs for secret in (each.credential, each.spare_credential) if secret]
+        models = self._models((config, *fallbacks), thresholds, prices=prices, as_of=as_of)
         retry = retry or RetryConfig()
+        guards = guards_of(models.configs, Guard(limits, circuit, retry.retry_after_cap, watch), fallback_watches)
+        clients, percent = self._senders(models, guards, efforts), batch_percent(models.all, ledger) if batch else 100
         layers = Layers(
-            meter=Meter(infos, percent=batch_percent(infos, ledger) if batch else 100),
+            meter=Meter(models.first, percent=percent, cheaper=models.saving),
             clock=self._clock,
             random=self._random,
             probe=self._probe,
-            secrets=secrets,
+            secrets=models.secrets,
             ledger=ledger,
             retry=retry,
             log=log,
             excerpts=excerpts,
             batch=batch,
             tracer=tracer,
+            reasoning=efforts[0] if efforts else "",
+            thresholds=thresholds,
         )
-        guards = _guards(configs, Guard(limits, circuit, retry.retry_after_cap, watch))
-        providers = [self._connect(*each) for each in zip(configs, infos, guards, strict=True)]
-        client = build_chain(providers, infos[0], layers)
-        if search is not None:
-            client = SearchAugmentedLlm(client, self._search(search, infos, ledger, secrets))
-        return LLMClient(client, providers[0], infos[0])
+        chain = self._searching(build_chain(clients, models, layers), search, models, ledger)
+        return LLMClient(chain, clients[0], models.first[0])
 
-    def create_replay(self, config: LLMConfig, ledger: RecordedAnswers, *, tracer: Tracer = NO_TRACER) -> LLMClient:
+    def _searching(
+        self, client: Invoker, search: SearchConfig | None, models: Models, ledger: CallLedger | None
+    ) -> Invoker:
+        if search is None:
+            return client
+        return SearchAugmentedLlm(client, self._search(search, models.all, ledger, models.secrets))
+
+    def create_replay(
+        self, config: LLMConfig, ledger: RecordedAnswers, *, tracer: Tracer = NO_TRACER, reasoning: str = ""
+    ) -> LLMClient:
         """A client that answers as `config` once did, from `ledger` alone; needs no key and no network."""
         # What a server's user gave was checked for each call; nothing is sent now.
         base_url = check_base_url(config.base_url) if config.base_url and not config.guarded else config.base_url
         # Priced and placed in time by nobody: a recorded run may use a model that is long retired.
         info = resolve_model(config.provider, config.model, now=0.0, base_url=base_url, catalog=self.catalog)
         own = ReplayClient(info.provider, info.name, ledger)
-        client = SearchAugmentedLlm(build_replay(own, info, tracer), RecordedSearch(ledger))
+        client = SearchAugmentedLlm(build_replay(own, info, tracer, reasoning=reasoning), RecordedSearch(ledger))
         return LLMClient(client, own, info)
 
     def list_providers(self) -> list[Availability]:
@@ -271,6 +266,32 @@ class LLMFactory:
         except ConfigError as error:
             return Availability(name, False, f"cannot be loaded: {error.why}")
         return self._availability(name, provider)
+
+    def _models(
+        self,
+        configs: Sequence[LLMConfig],
+        thresholds: Thresholds | None,
+        *,
+        prices: Mapping[str, str] | None,
+        as_of: float | None,
+    ) -> Models:
+        """The models of a client; the cheaper one is left out where it costs no less than the first."""
+        cheaper = thresholds.cheaper if thresholds is not None else None
+        infos = [self.resolve(each, prices=prices, as_of=as_of) for each in configs]
+        if cheaper is None:
+            return Models(tuple(configs), tuple(infos))
+        saving = self.resolve(cheaper, prices=prices, as_of=as_of)
+        usual, less = worst_case(infos[0].price, *_A_CALL), worst_case(saving.price, *_A_CALL)
+        if usual is not None and (less is None or less >= usual):
+            return Models(tuple(configs), tuple(infos))
+        return Models((*configs, cheaper), tuple(infos), saving)
+
+    def _senders(self, models: Models, guards: Sequence[Guard], efforts: Sequence[str]) -> list[Invoker]:
+        """A connected client for each; those that may take the first one's place have their own effort."""
+        clients = [self._connect(*each) for each in zip(models.configs, models.all, guards, strict=True)]
+        if not efforts:
+            return clients
+        return [clients[0], *(ReasonedClient(one, efforts[n], instead=True) for n, one in enumerate(clients[1:], 1))]
 
     def _connect(self, config: LLMConfig, info: ModelInfo, guard: Guard) -> Invoker:
         provider = self._provider(config.provider)
@@ -373,19 +394,3 @@ class LLMFactory:
         unheard = self._silent.get(name, "") if silent is None else silent
         missing = f"run: {extra}" if extra else "no key in the environment" if no_key else unheard
         return Availability(name, not missing, missing, source)
-
-
-def _guards(configs: Sequence[LLMConfig], first: Guard) -> list[Guard]:
-    """`first` for the first configuration, and without its limits for the fallbacks."""
-    if first.watch is not None and any(each.credential != configs[0].credential for each in configs):
-        raise ConfigError("A watched key has fallbacks.", "Nobody would watch theirs.", "Leave them out.")
-    return [first, *(msgspec.structs.replace(first, limits=None) for _ in configs[1:])]
-
-
-def _role_parts(role: str, parts: Mapping[str, str]) -> dict[str, str]:
-    unknown = sorted(set(parts) - ROLE_PARTS)
-    if unknown:
-        raise ConfigError(
-            f"The role '{role}' sets '{unknown[0]}'.", "Its model is set by other words.", f"Use {sorted(ROLE_PARTS)}."
-        )
-    return dict(parts)

@@ -6,21 +6,25 @@ How a client is built is `factory.py`; how the answers are shown is the command 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import OrchestratorError, UnknownNameError
 from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.core.sync import run_sync
 from orchestrator_v2.llm.auth import credential_variables, resolve_credentials
+from orchestrator_v2.llm.base import DEFAULT_OPTIONS
 from orchestrator_v2.llm.catalog import ModelRow, ProviderRow, given_price, is_retired, load_catalog
-from orchestrator_v2.llm.client import LLMClient
+from orchestrator_v2.llm.chosen import ChosenModel
+from orchestrator_v2.llm.client import LLMClient, Prompt
 from orchestrator_v2.llm.factory import LLMFactory
+from orchestrator_v2.llm.naming import named_model
 from orchestrator_v2.llm.origin import without_user_info
 from orchestrator_v2.llm.prices import PriceRow, find_price
 from orchestrator_v2.llm.search.types import SearchConfig
-from orchestrator_v2.llm.types import InvokeOptions, LLMConfig
+from orchestrator_v2.llm.types import Completion, InvokeOptions, LLMConfig
 from orchestrator_v2.llm.wrappers.logged import CallLog
 
 # Enough for the shortest answer of a model that thinks first.
@@ -87,8 +91,17 @@ async def try_model(factory: LLMFactory, config: LLMConfig, **options: Any) -> T
     return TrialResult(config.provider, client.model, works=True, words=words, latency=answer.latency, cost=answer.cost)
 
 
+class Choose(Protocol):
+    """Which model an agent works with (empty: the usual one); a call's own `provider` and `model` win."""
+
+    def __call__(self, agent: str = "", *, provider: str = "", model: str = "") -> ChosenModel: ...
+
+
 class LLMManager:
-    """`keys` are key variables by name; `base_url` is an own server of the default `provider`."""
+    """`keys` are key variables by name; `base_url` is an own server of the default `provider`.
+
+    `choose` says which model an agent works with, by a project's configuration; without it all have the default.
+    """
 
     def __init__(
         self,
@@ -100,8 +113,10 @@ class LLMManager:
         model: str = "",
         base_url: str = "",
         log: CallLog | None = None,
+        choose: Choose | None = None,
     ) -> None:
         self._log = log
+        self._choose = choose or self._of_settings
         self._factory = factory
         self._catalog = factory.catalog
         self._clock = clock
@@ -134,31 +149,62 @@ class LLMManager:
         ]
 
     def config(self, model: str = "", provider: str = "") -> LLMConfig:
-        """What `provider/model`, a model's name or alias, or nothing at all (the settings' choice) stands for."""
-        named, slash, rest = model.partition("/")
-        if not provider and slash and (named in self._catalog or named in self._factory.names()):
-            provider, model = named, rest
-        chosen = provider or (self._owner_of(model) if model else self._provider)
-        own = chosen == self._provider
-        found = (*resolve_credentials(chosen, self._environ, catalog=self._catalog), None, None)
-        first, spare = found[0], found[1]
-        return LLMConfig(
-            chosen,
-            model or (self._model if own else ""),
-            first.secret if first else None,
-            self._base_url if own else "",
-            first.kind if first else "api_key",
-            spare.secret if spare else None,
-        )
+        """What `provider/model`, a model's name or alias, or nothing at all (the usual choice) stands for."""
+        return self.chosen(model=model, provider=provider).config
 
-    def client(self, model: str = "", provider: str = "", *, search: str = "") -> LLMClient:
+    def chosen(self, agent: str = "", *, model: str = "", provider: str = "") -> ChosenModel:
+        """The same with what is asked of the model, for that agent (a role or an alias).
+
+        Raises what the resolver raises, such as `UnknownNameError` and `ConfigError`.
+        """
+        if model and not provider:
+            provider, model = named_model(self._catalog, self._factory.names(), model, preferred="")
+        return self._choose(agent, provider=provider, model=model)
+
+    def client(self, model: str = "", provider: str = "", *, search: str = "", agent: str = "") -> LLMClient:
         """A client for one question; `search` names an engine, or `auto`, whose results are put before the model.
 
-        Raises what `LLMFactory.create_client` raises.
+        Raises what `LLMFactory.create_client` raises, and as `chosen`.
         """
-        looked_up = SearchConfig(engine=search, mode="always") if search else None
-        config = self.config(model, provider)
-        return self._factory.create_client(config, log=self._log, excerpts=False, search=looked_up)
+        chosen = self.chosen(agent, model=model, provider=provider)
+        # An engine that is named here is wanted here; one of the configuration is for questions that need it.
+        wanted = SearchConfig(engine=search, mode="always") if search else None
+        usual = SearchConfig(engine=chosen.search) if chosen.search else None
+        return self._factory.create_client(
+            chosen.config,
+            log=self._log,
+            excerpts=False,
+            search=wanted or usual,
+            fallbacks=[spare.config for spare in chosen.fallbacks],
+            efforts=[chosen.reasoning, *(spare.reasoning for spare in chosen.fallbacks)],
+        )
+
+    async def generate_response(
+        self,
+        prompt: Prompt,
+        agent: str | None = None,
+        *,
+        provider: str = "",
+        model: str = "",
+        options: InvokeOptions = DEFAULT_OPTIONS,
+    ) -> Completion:
+        """The whole answer of the model that the configuration gives to `agent` (None: the usual one).
+
+        Which provider that is, is nowhere in the call: `text` is what it said, `provenance` who it was, `notes` what is
+        to be known of it, such as that a fallback answered. Raises as `client`, and `ProviderError` classes.
+        """
+        return await self.client(model, provider, agent=agent or "").invoke(prompt, options)
+
+    def generate_response_sync(self, prompt: Prompt, agent: str | None = None, **more: Any) -> Completion:
+        """The same outside of an event loop. Raises `SyncInLoopError` inside of one."""
+
+        async def asked() -> Completion:
+            try:
+                return await self.generate_response(prompt, agent, **more)
+            finally:
+                await self.aclose()
+
+        return run_sync(asked)
 
     async def test(self, provider: str, model: str = "") -> TrialResult:
         """One tiny real call. What goes wrong with it is in the result, not raised.
@@ -170,13 +216,21 @@ class LLMManager:
     async def aclose(self) -> None:
         await self._factory.aclose()
 
-    def _owner_of(self, model: str) -> str:
-        """The provider whose model or alias that is; the settings' provider where several or none have it."""
-        own = self._catalog.get(self._provider, ProviderRow())
-        if model in own.models or model in own.aliases:
-            return self._provider
-        owners = [name for name, row in self._catalog.items() if model in row.models or model in row.aliases]
-        return owners[0] if len(owners) == 1 else self._provider
+    def _of_settings(self, agent: str = "", *, provider: str = "", model: str = "") -> ChosenModel:
+        """Where nobody says more: the settings' model for every agent."""
+        chosen = provider or self._provider
+        own = chosen == self._provider
+        found = (*resolve_credentials(chosen, self._environ, catalog=self._catalog), None, None)
+        first, spare = found[0], found[1]
+        config = LLMConfig(
+            chosen,
+            model or (self._model if own else ""),
+            first.secret if first else None,
+            self._base_url if own else "",
+            first.kind if first else "api_key",
+            spare.secret if spare else None,
+        )
+        return ChosenModel(config, agent)
 
     def _provider_view(self, name: str, ready: bool, missing: str, source: str) -> ProviderView:
         row = self._catalog.get(name, ProviderRow())

@@ -20,6 +20,7 @@ from orchestrator_v2.core.usage import Usage
 from orchestrator_v2.llm.base import Invoker, TokenCounter, innermost
 from orchestrator_v2.llm.catalog import ModelInfo
 from orchestrator_v2.llm.prices import price, search_price, worst_case
+from orchestrator_v2.llm.thrift import cheaper_because
 from orchestrator_v2.llm.tokens import estimate_tokens
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 
@@ -42,20 +43,28 @@ _ABSURD_SEARCHES = 100
 class Meter:
     """Reserves for all of `models` (the first, then its fallbacks) and settles for the one that answered.
 
-    `percent` is what is paid of the usual price, as in a batch lane.
+    `percent` is what is paid of the usual price, as in a batch lane. `cheaper` is asked in place of all of them where
+    `llm/thrift.py` says so, and then reserved for alone.
     """
 
-    def __init__(self, models: Sequence[ModelInfo], *, percent: int = 100) -> None:
+    def __init__(self, models: Sequence[ModelInfo], *, percent: int = 100, cheaper: ModelInfo | None = None) -> None:
         self._models = tuple(models)
+        self._cheaper = cheaper
         self._percent = percent
-        self._by_name: Mapping[tuple[str, str], ModelInfo] = {(m.provider, m.name): m for m in models}
+        known = (*models, cheaper) if cheaper is not None else models
+        self._by_name: Mapping[tuple[str, str], ModelInfo] = {(m.provider, m.name): m for m in known}
         # The request that was counted last: it passes here again on its way down, and with each retry.
         self._counted: tuple[Sequence[Message], InvokeOptions, int] | None = None
+
+    @property
+    def _tried(self) -> tuple[ModelInfo, ...]:
+        """The models that the call under way may be sent to."""
+        return (self._cheaper,) if self._cheaper is not None and cheaper_because.get() else self._models
 
     def reserve(self, messages: Sequence[Message], options: InvokeOptions) -> int | None:
         """The worst case in nano-dollars: each model tried and each charged; None when a price is unknown."""
         total = 0
-        for info in self._models:
+        for info in self._tried:
             cost = _worst_case(info, messages, capped(info, options))
             if cost is None:
                 return None
@@ -72,13 +81,13 @@ class Meter:
         The estimate decides; within 20 % of the window the provider behind `sender` is asked, where it can count.
         Raises what the counting raises, where sending the call would not fare better.
         """
-        info = self._models[0]
+        info = self._tried[0]
         window = info.facts.window
         if window is None:
             return
         answer = capped(info, options).max_tokens
         needed = estimate_prompt(info, messages, options) + answer
-        if abs(needed - window) <= _NEAR * window:
+        if abs(needed - window) <= _NEAR * window and info is self._models[0]:
             counted = await self._count(messages, options, sender)
             needed = needed if counted is None else counted + answer
         if needed > window:
@@ -105,7 +114,7 @@ class Meter:
     def settle(self, completion: Completion, messages: Sequence[Message], options: InvokeOptions) -> Completion:
         """`completion` with its cost; a missing, negative or absurd usage is charged as its reservation, and noted."""
         made_by = (completion.provenance.provider, completion.provenance.model)
-        info = self._by_name.get(made_by, self._models[0])
+        info = self._by_name.get(made_by, self._tried[0])
         flaw = _flaw(info, completion, messages, capped(info, options))
         if flaw:
             cost, usage = self.reserve(messages, options), Usage(calls=1)
@@ -119,7 +128,7 @@ class Meter:
         self, info: ModelInfo, completion: Completion, messages: Sequence[Message], options: InvokeOptions
     ) -> int | None:
         total = _sum(price(info.price, completion.usage), search_price(info.price, completion.searches))
-        for other in self._models:
+        for other in self._tried:
             if f"{other.provider}/{other.name}" in completion.unsettled:
                 total = _sum(total, _worst_case(other, messages, options))
         return None if total is None else self._part(total, options)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from orchestrator_v2.llm.catalog import Catalog, Dialect, ModelRow, ProviderRow, is_retired
+from orchestrator_v2.llm.catalog import LEVELS, Catalog, Dialect, ModelRow, ProviderRow, is_retired
 from orchestrator_v2.llm.own_keys import wrong_variable
 
 Table = Mapping[str, Any]
@@ -21,8 +21,8 @@ STRUCTURED = ("json_schema", "json_object", "words")
 # Wires that can ask for the vendor's own search.
 SEARCHING_WIRES = ("anthropic", "google")
 # What the request itself says, and what would multiply its cost past what was reserved.
-_TAKEN = frozenset({"model", "messages", "stream", "n", "best_of"})
-_LENGTHS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens"})
+_TAKEN = frozenset({"model", "messages", "contents", "stream", "n", "best_of", "candidateCount"})
+_LENGTHS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "maxOutputTokens"})
 _FRAMING = frozenset({"host", "connection", "content-length", "content-type", "transfer-encoding", "accept-encoding"})
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
@@ -58,11 +58,21 @@ def model_faults(place: str, table: Table, facts: ModelRow, row: ProviderRow) ->
         yield f"{place}.max_output: {facts.max_output:,} is more than the window of {limit:,}"
     if table.get("native_search") and row.wire not in SEARCHING_WIRES:
         yield f"{place}.native_search: only on the wires of {' and '.join(SEARCHING_WIRES)}"
+    yield from _level_faults(place, facts, row)
     if facts.retires and ("retires" in table or "successor" in table):
         if not facts.successor:
             yield f"{place}.successor: say which model is used instead once this one is retired"
         elif facts.successor not in row.models and not row.open:
             yield f"{place}.successor: there is no model '{facts.successor}'{nearest(facts.successor, row.models)}"
+
+
+def _level_faults(place: str, facts: ModelRow, row: ProviderRow) -> Iterator[str]:
+    for level in facts.reasoning:
+        if level not in row.reasoning:
+            known = ", ".join(name for name in LEVELS if name in row.reasoning)
+            yield f"{place}.reasoning: there is no level '{level[:40]}'{nearest(level, row.reasoning)} of {known}"
+    if facts.tools_reasoning and facts.tools_reasoning not in facts.reasoning:
+        yield f"{place}.tools_reasoning: '{facts.tools_reasoning[:40]}' is not among the model's levels in reasoning"
 
 
 def day_fault(place: str, table: Table) -> Iterator[str]:
@@ -78,9 +88,28 @@ def dialect_faults(place: str, dialect: Dialect) -> Iterator[str]:
     for field, is_right, words in _DIALECT:
         if not is_right(getattr(dialect, field)):
             yield f"{place}.{field}: {words}"
-    taken = sorted({*dialect.extra} & {*_TAKEN, *_LENGTHS, dialect.max_tokens})
+    yield from _taken_faults(f"{place}.extra", dialect.extra, dialect)
+
+
+def reasoning_faults(place: str, row: ProviderRow) -> Iterator[str]:
+    """Of the words that a provider has for each level."""
+    for level, fields in row.reasoning.items():
+        if level not in LEVELS:
+            yield f"{place}.{level[:40]}: there is no such level{nearest(level, LEVELS)} of {', '.join(LEVELS)}"
+        yield from _taken_faults(f"{place}.{level[:40]}", _names_in(fields), row.dialect)
+
+
+def _names_in(fields: Table) -> Iterator[str]:
+    for name, value in fields.items():
+        yield name
+        if isinstance(value, dict):
+            yield from _names_in(value)
+
+
+def _taken_faults(place: str, fields: Iterable[str], dialect: Dialect) -> Iterator[str]:
+    taken = sorted({*fields} & {*_TAKEN, *_LENGTHS, dialect.max_tokens})
     if taken:
-        yield f"{place}.extra.{taken[0]}: the request sets this itself"
+        yield f"{place}.{taken[0]}: the request sets this itself"
 
 
 def provider_faults(
@@ -94,6 +123,7 @@ def provider_faults(
         why = "with another base_url, " if moved else ""
         yield f"{name}.keys: {why}name the environment variable of its key, or say keyless = true"
     yield from alias_faults(name, row)
+    yield from reasoning_faults(f"{name}.reasoning", row)
     yield from _pointer_faults(name, table, row, now)
 
 

@@ -52,8 +52,11 @@ class OwnPrice(msgspec.Struct, frozen=True):
 # What a provider's table may hold; its wire and the names of its OAuth tokens are not a matter of data.
 PROVIDER_FIELDS = (
     *("base_url", "keys", "keyless", "default", "open", "free", "priced_as", "embedding"),
-    *("aliases", "models", "dialect"),
+    *("aliases", "models", "dialect", "reasoning"),
 )
+# Of these, what a table does not say stays as it is.
+_MERGED = ("models", "aliases", "dialect", "reasoning")
+_Words = dict[str, dict[str, Any]]
 # A new vendor: what nearly every compatible server understands, until its table says more.
 _NEW = ProviderRow(wire="openai", open=True, dialect=COMMON)
 # A model of a provider that takes any name can what it could without a row.
@@ -133,8 +136,8 @@ def _laid_over(name: str, table: Table, packaged: Catalog, now: float) -> Provid
     """Raises `ValueError` for what does not fit, with its place, and `ConfigError` for an unsafe base_url."""
     before = packaged.get(name)
     base = before or _NEW
-    given = {field: value for field, value in table.items() if field not in ("models", "aliases", "dialect")}
-    whole: dict[str, Any] = {**msgspec.structs.asdict(base), **given, "models": {}, "aliases": {}, "dialect": {}}
+    given = {field: value for field, value in table.items() if field not in _MERGED}
+    whole: dict[str, Any] = {**msgspec.structs.asdict(base), **given, **{field: {} for field in _MERGED}}
     plain_row: ProviderRow = _converted(name, whole, ProviderRow)
     if "base_url" in table:
         plain_row = msgspec.structs.replace(plain_row, base_url=check_base_url(plain_row.base_url))
@@ -146,6 +149,7 @@ def _laid_over(name: str, table: Table, packaged: Catalog, now: float) -> Provid
         models={**base.models, **_models(name, table.get("models", {}), base)},
         aliases={**base.aliases, **_converted(f"{name}.aliases", table.get("aliases", {}), dict[str, str])},
         dialect=_dialect(f"{name}.dialect", table.get("dialect", {}), base.dialect),
+        reasoning={**base.reasoning, **_converted(f"{name}.reasoning", table.get("reasoning", {}), _Words)},
     )
     _raise_first(_faults(name, table, row, packaged, moved=moved, now=now))
     return msgspec.structs.replace(

@@ -68,8 +68,9 @@ class InvokeOptions(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `response_schema` is a JSON Schema that the answer must fit, by the provider's own means where it has them.
     `images` belong to the last user's turn. `cache` False keeps prompt caches out. `native_search` lets the model
-    search the web with its vendor's own tool, so many times at most where the wire takes a limit. What a model does
-    not honour is refused before anything is sent.
+    search the web with its vendor's own tool, so many times at most where the wire takes a limit. `top_p` cuts sampling
+    off at that share of probability. `reasoning` is how hard the model is to think, one of catalog.LEVELS (empty: as
+    its vendor has it). What a model does not honour is refused before anything is sent.
     """
 
     max_tokens: int = 16_000
@@ -83,6 +84,9 @@ class InvokeOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     seed: int | None = None
     cache: bool = True
     native_search: int = 0
+    # New fields have to stand last and be left out at their default: recorded calls are found by a hash of these.
+    top_p: float | None = None
+    reasoning: str = ""
 
 
 class LLMConfig(msgspec.Struct, frozen=True):

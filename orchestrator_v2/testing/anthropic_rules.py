@@ -22,7 +22,8 @@ _SAMPLING = ("temperature", "top_p", "top_k")
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _SEARCH_TOOLS = ("web_search_20250305", "web_search_20260209", "web_search_20260318")
-_NOT_COUNTED = ("max_tokens", "stream", "stop_sequences", "temperature")
+_NOT_COUNTED = ("max_tokens", "stream", "stop_sequences", *_SAMPLING)
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
 def broken_rules(seen: Seen) -> list[str]:
@@ -76,7 +77,13 @@ def _searches_are_limited(seen: Seen) -> bool:
 
 def _no_schema_beside_search(seen: Seen) -> bool:
     searches = len(_own_tools(seen)) < len(seen.body.get("tools", []))
-    return not (searches and "output_config" in seen.body)
+    return not (searches and "format" in seen.body.get("output_config", {}))
+
+
+def _output_is_known(seen: Seen) -> bool:
+    config = seen.body.get("output_config", {"effort": "high"})
+    known = bool(config) and set(config) <= {"format", "effort"}
+    return known and config.get("effort", "high") in _EFFORTS
 
 
 def _no_sampling(seen: Seen) -> bool:
@@ -153,6 +160,7 @@ _OF_PROMPT: tuple[Rule, ...] = (
     ("tools: a name, and an input_schema that is an object", _tools_are_whole),
     ("tools: at most 20 are strict, and those are closed", _strict_tools_are_closed),
     ("tools: the web search has its type, name and limit, and the model alone calls it", _searches_are_limited),
+    ("output_config: a format, an effort of the five that there are", _output_is_known),
     ("output_config: no schema beside the web search, whose answers hold citations", _no_schema_beside_search),
     ("messages: each tool_use is answered at the beginning of the next turn", _calls_are_answered),
     ("messages: tool_use blocks only where there are tools", _tools_for_calls),

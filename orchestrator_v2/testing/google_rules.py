@@ -18,6 +18,7 @@ _CONFIG = {
     *("maxOutputTokens", "temperature", "topP", "topK", "stopSequences", "seed", "candidateCount"),
     *("responseMimeType", "responseSchema", "responseJsonSchema", "thinkingConfig"),
 }
+_LEVELS = ("MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH")
 _PAYLOADS = {"text", "inlineData", "functionCall", "functionResponse"}
 _KEYWORDS = {
     *("$id", "$defs", "$ref", "$anchor", "type", "format", "title", "description", "enum", "items", "prefixItems"),
@@ -91,6 +92,12 @@ def _known_fields(body: dict[str, Any]) -> bool:
     return set(body) <= _BODY and set(body.get("generationConfig", {})) <= _CONFIG
 
 
+def _thinking_is_known(body: dict[str, Any]) -> bool:
+    """In either spelling of the field, as protobuf's JSON takes both."""
+    config = body.get("generationConfig", {}).get("thinkingConfig", {"thinkingLevel": "LOW"})
+    return len(config) == 1 and config.get("thinkingLevel", config.get("thinking_level")) in _LEVELS
+
+
 def _positive_cap(body: dict[str, Any]) -> bool:
     cap = body.get("generationConfig", {}).get("maxOutputTokens")
     return isinstance(cap, int) and cap > 0
@@ -155,6 +162,7 @@ ASK_RULES: tuple[tuple[str, Callable[[dict[str, Any]], bool]], ...] = (
     ("contents: roles alternate between user and model, the user's first and last", _alternates),
     ("contents: each turn has parts, each part one payload", _one_payload_a_part),
     ("no field that the wire does not know", _known_fields),
+    ("thinkingConfig: a thinkingLevel that there is", _thinking_is_known),
     ("tools: functions, or googleSearch alone", _tools_are_known),
     ("each functionCall is followed by its functionResponse", _calls_are_answered),
     ("responseJsonSchema has known keywords only, a $ref stands alone, the MIME type is JSON", _schema_is_known),

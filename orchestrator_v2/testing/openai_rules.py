@@ -20,8 +20,9 @@ Rule = tuple[str, Callable[[Seen], bool]]
 # All that may stand in a body: the vendor refuses what it does not know. The last ones are other vendors' own.
 _KNOWN = frozenset(
     {"model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "stop"}
-    | {"seed", "tools", "response_format", "thinking", "random_seed"}
+    | {"top_p", "reasoning_effort", "seed", "tools", "response_format", "thinking", "random_seed"}
 )
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _ROLES = ("system", "user", "assistant", "tool")
 _REASONING = re.compile(r"^(gpt-[5-9]|o[1-9])")
 _NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
@@ -104,7 +105,7 @@ def _one_cap(seen: Seen) -> bool:
 
 
 def _reasoning_models_are_spared(seen: Seen) -> bool:
-    refused = ("temperature", "max_tokens", "stop")
+    refused = ("temperature", "top_p", "max_tokens", "stop")
     return not _REASONING.match(str(seen.body.get("model"))) or not any(name in seen.body for name in refused)
 
 
@@ -166,7 +167,8 @@ CHAT: tuple[Rule, ...] = (
     ("messages: contents are texts, or lists of texts and images", _contents_are_whole),
     ("messages: every tool call is answered, and nothing else", _tool_calls_are_answered),
     ("max_tokens or max_completion_tokens: one of them, a positive integer", _one_cap),
-    ("reasoning models take no temperature, no stop and no max_tokens", _reasoning_models_are_spared),
+    ("reasoning models take no sampling, no stop and no max_tokens", _reasoning_models_are_spared),
+    ("reasoning_effort is a word that there is", lambda s: s.body.get("reasoning_effort", "none") in _EFFORTS),
     ("response_format is whole; strict ones are closed; json_object needs the word in the prompt", _format_is_whole),
     ("tools are named functions; strict ones are closed", _tools_are_whole),
 )

@@ -28,7 +28,13 @@ SCHEMA = {"type": "object", "properties": {"name": {"type": "string", "minLength
 async def ours(server: FakeAnthropic, secret: str) -> None:
     factory = LLMFactory(clock=ManualClock(auto=True), random=Random(0))
     client = factory.create_client(LLMConfig("anthropic", "claude-sonnet-5-5", Secret(secret), server.base_url))
-    options = InvokeOptions(max_tokens=77, system_prompt="Be brief.", stop_sequences=("END",), response_schema=SCHEMA)
+    options = InvokeOptions(
+        max_tokens=77,
+        system_prompt="Be brief.",
+        stop_sequences=("END",),
+        response_schema=SCHEMA,
+        reasoning="medium",
+    )
     await client.invoke([Message("user", "Build a clock.", stable=True)], options)
     await factory.aclose()
 
@@ -45,7 +51,10 @@ async def theirs(server: FakeAnthropic, secret: str) -> None:
         system="Be brief.",
         stop_sequences=["END"],
         messages=[{"role": "user", "content": [block]}],
-        output_config={"format": {"type": "json_schema", "schema": anthropic.transform_schema(SCHEMA)}},
+        output_config={
+            "format": {"type": "json_schema", "schema": anthropic.transform_schema(SCHEMA)},
+            "effort": "medium",
+        },
         stream=True,
     )
     assert [event.type async for event in stream][-1] == "message_stop"

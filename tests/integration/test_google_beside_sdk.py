@@ -37,7 +37,9 @@ OPTIONS = InvokeOptions(
     stop_sequences=("END",),
     response_schema=SCHEMA,
     temperature=0.5,
+    top_p=0.9,
     seed=7,
+    reasoning="minimal",
     tools=(ToolSpec("weather", "What the sky does.", PARAMETERS),),
 )
 CALL = ToolCall("call_9", "weather", {"city": "Ulm"}, signature="c2ln")
@@ -122,7 +124,9 @@ def test_the_request_is_the_one_that_the_vendors_sdk_sends():
         response_mime_type="application/json",
         response_json_schema=SCHEMA,
         temperature=0.5,
+        top_p=0.9,
         seed=7,
+        thinking_config=types.ThinkingConfig(thinking_level=types.ThinkingLevel.MINIMAL),
         tools=[
             types.Tool(
                 function_declarations=[

@@ -18,6 +18,7 @@ from orchestrator_v2.llm.lane import Lane
 from orchestrator_v2.llm.pool import ClientPool
 from orchestrator_v2.llm.provider import Connection, Timeouts
 from orchestrator_v2.llm.providers.anthropic import build_headers, build_request
+from orchestrator_v2.llm.providers.anthropic_headers import samples
 from orchestrator_v2.llm.types import InvokeOptions, LLMConfig, Message
 from orchestrator_v2.testing.anthropic_rules import Seen, broken_rules
 from orchestrator_v2.testing.fake_anthropic import FakeAnthropic, Reply
@@ -147,11 +148,16 @@ def test_under_the_vendors_own_address_the_present_version_is_spoken():
     )
     assert build_headers(connection, KEY)["anthropic-version"] == "2026-10-21"
     older = msgspec.structs.replace(connection, info=resolve_model("anthropic", "claude-opus-4-6", now=now))
-    assert build_request(older, ASK, InvokeOptions(temperature=1.0))["temperature"] == 1.0
+    for sampling in ({"temperature": 1.0}, {"top_p": 0.5}):
+        body = build_request(older, ASK, InvokeOptions(**sampling))
+        assert sampling.items() <= body.items()
+        assert samples(body)
+    assert not samples(build_request(connection, ASK, InvokeOptions(reasoning="high")))
     assert build_headers(older, KEY, older=True)["anthropic-version"] == "2023-06-01"
 
 
 def test_the_strict_server_can_say_no():
     """The fake's rules are alive: a request that breaks them all is told so."""
-    bad = Seen("GET", "/v2", {"x-api-key": "k", "anthropic-version": "1"}, b'{"temperature": 1, "messages": []}')
-    assert len(broken_rules(bad)) >= 8
+    body = b'{"temperature": 1, "messages": [], "output_config": {"effort": "much"}}'
+    bad = Seen("GET", "/v2", {"x-api-key": "k", "anthropic-version": "1"}, body)
+    assert len(broken_rules(bad)) == 9

@@ -288,10 +288,10 @@ def test_the_strict_server_can_say_no():
             {"role": "model", "parts": [{"functionCall": {"name": "f"}}]},
             {"role": "user", "parts": [{"text": "a", "inlineData": {}}]},
         ],
-        "generationConfig": {"responseJsonSchema": schema, "novelty": 1},
+        "generationConfig": {"responseJsonSchema": schema, "novelty": 1, "thinkingConfig": {"thinkingLevel": "much"}},
     }
     path = "/v1beta/models/x:streamGenerateContent?alt=sse"
-    assert len(broken_rules(Seen("POST", path, {"authorization": "Bearer k"}, json.dumps(body).encode()))) == 7
+    assert len(broken_rules(Seen("POST", path, {"authorization": "Bearer k"}, json.dumps(body).encode()))) == 8
     assert len(broken_rules(Seen("POST", "/v1/models/x:generate?key=k", {"x-goog-api-key": "k"}, b"[]"))) == 3
 
 

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import socket
-import subprocess
 import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 from random import Random
-from sys import executable
 
 import pytest
+from llmock_server import fetch, running_llmock
 
 from orchestrator_v2.core.clock import SystemClock
 from orchestrator_v2.core.errors import BatchPendingError, ProviderError, RequestRejectedError, StreamTruncatedError
@@ -27,34 +21,11 @@ from orchestrator_v2.testing.memory_ledger import MemoryCallLedger
 QUICK = RetryConfig(initial=0.1)
 
 
-def fetch(url, payload=None):
-    data = None if payload is None else json.dumps(payload).encode()
-    request = urllib.request.Request(url, data=data, headers={"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=5) as response:
-        return json.loads(response.read() or b"{}")
-
-
 @pytest.fixture(scope="module")
 def mock_url():
     """A running llmock on a free port of this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    binary = Path(executable).with_name("llmock")
-    command = [str(binary), "serve", "--port", str(port), "--log-level", "error", "--response-style", "echo"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                fetch(f"{url}/_llmock/requests")
-                break
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.1)
+    with running_llmock() as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 ANTHROPIC = ("anthropic", "claude-sonnet-5-5", "/anthropic")

@@ -377,12 +377,13 @@ def test_the_strict_server_can_say_no():
             {"role": "tool", "content": ""},
         ],
         "model": "gpt-6",
-        "top_p": 1,
+        "top_k": 1,
         "temperature": 1,
+        "reasoning_effort": "much",
         "response_format": {"type": "json_object"},
         "tools": [{"type": "function", "function": {"name": "no name", "parameters": {}}}],
     }
     bad = Seen("GET", "/v2", {"authorization": "Basic x", "content-type": "text/plain"}, json.dumps(body).encode())
-    assert len(broken_rules(bad)) == 12
+    assert len(broken_rules(bad)) == 13
     for path in ("/v1/embeddings", "/v1/models"):
         assert len(broken_rules(Seen("PUT", path, {}, b'{"x": 1}'))) >= 2

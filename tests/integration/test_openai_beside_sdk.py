@@ -54,12 +54,23 @@ CALLS = {
     "sampling": (
         "gpt-4o",
         [Message("user", "Build a clock.")],
-        InvokeOptions(max_tokens=77, temperature=0.5, stop_sequences=("END",)),
+        InvokeOptions(max_tokens=77, temperature=0.5, top_p=0.9, stop_sequences=("END",)),
         {
             "max_completion_tokens": 77,
             "messages": [{"role": "user", "content": "Build a clock."}],
             "temperature": 0.5,
+            "top_p": 0.9,
             "stop": ["END"],
+        },
+    ),
+    "reasoning": (
+        "gpt-6.1-terra",
+        [Message("user", "Build a clock.")],
+        InvokeOptions(max_tokens=77, reasoning="xhigh"),
+        {
+            "max_completion_tokens": 77,
+            "messages": [{"role": "user", "content": "Build a clock."}],
+            "reasoning_effort": "xhigh",
         },
     ),
     "tools": (

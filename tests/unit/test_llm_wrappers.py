@@ -222,9 +222,14 @@ def test_a_cut_answer_never_passes_for_a_whole_one():
         ask(chain, options=InvokeOptions(max_tokens=128_000))
     assert len(scripted.calls) == 1
     chain, scripted = client([cut], ledger=MemoryCallLedger(budget=15_000_000))
-    with pytest.raises(OutputTruncatedError):
+    with pytest.raises(OutputTruncatedError) as caught:
         ask(chain)
     assert len(scripted.calls) == 1
+    assert "Thinking" not in caught.value.do
+    chain, scripted = client([cut, cut])
+    with pytest.raises(OutputTruncatedError) as caught:
+        ask(chain, options=InvokeOptions(max_tokens=1000, reasoning="high"))
+    assert "a level below 'high'" in caught.value.do
 
 
 def test_empty_answers_and_refusals():

@@ -24,7 +24,7 @@ from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.errors import from_exception, make_error
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.providers.anthropic_batches import AnthropicBatches
-from orchestrator_v2.llm.providers.anthropic_headers import build_headers
+from orchestrator_v2.llm.providers.anthropic_headers import build_headers, samples
 from orchestrator_v2.llm.providers.anthropic_request import build_count_request, build_request
 from orchestrator_v2.llm.providers.anthropic_stream import StreamReader
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
@@ -73,7 +73,7 @@ class AnthropicClient(AnthropicBatches, WireClient):
     ) -> Completion:
         started = self._connection.clock.monotonic()
         body = build_request(self._connection, messages, options)
-        headers = build_headers(self._connection, self._credential, older="temperature" in body, accept=EVENT_STREAM)
+        headers = build_headers(self._connection, self._credential, older=samples(body), accept=EVENT_STREAM)
         searching = options.native_search > 0
         reader = StreamReader(self._connection.probe, (self._credential,), sink, searching=searching)
         try:

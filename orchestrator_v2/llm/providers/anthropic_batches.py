@@ -17,7 +17,7 @@ from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS
 from orchestrator_v2.llm.errors import STATUS_OF_TYPE, from_status, make_error
 from orchestrator_v2.llm.provider import Connection
-from orchestrator_v2.llm.providers.anthropic_headers import build_headers
+from orchestrator_v2.llm.providers.anthropic_headers import build_headers, samples
 from orchestrator_v2.llm.providers.anthropic_request import build_request
 from orchestrator_v2.llm.providers.anthropic_stream import StreamReader
 from orchestrator_v2.llm.providers.batch_results import batch_there, checked_handle, result_line, unreadable
@@ -54,7 +54,7 @@ class AnthropicBatches:
     async def hand_in(self, name: str, messages: Sequence[Message], options: InvokeOptions = DEFAULT_OPTIONS) -> str:
         body = build_request(self._connection, messages, options)
         params = {field: value for field, value in body.items() if field != "stream"}
-        headers = build_headers(self._connection, self._credential, older="temperature" in params)
+        headers = build_headers(self._connection, self._credential, older=samples(params))
         made = await self._wire.fetch("POST", PATH, headers, {"requests": [{"custom_id": name, "params": params}]})
         return checked_handle(made)
 

@@ -5,6 +5,8 @@ What is sent under them is `anthropic.py` and `anthropic_batches.py`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.auth import kind_of
 from orchestrator_v2.llm.provider import Connection
@@ -13,6 +15,12 @@ PRESENT_VERSION = "2026-10-21"
 # Under the vendor's present version sampling is an error; compatible servers and older profiles speak the former one.
 OLDER_VERSION = "2023-06-01"
 OAUTH_BETA = "oauth-2025-04-20"
+_SAMPLING = frozenset({"temperature", "top_p"})
+
+
+def samples(body: Mapping[str, object]) -> bool:
+    """Whether a request sets what only the former version takes."""
+    return not _SAMPLING.isdisjoint(body)
 
 
 def build_headers(

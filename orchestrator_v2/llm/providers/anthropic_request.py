@@ -17,6 +17,7 @@ from orchestrator_v2.llm.meter import capped
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.providers.anthropic_search import search_tool
 from orchestrator_v2.llm.providers.anthropic_tools import wire_tools
+from orchestrator_v2.llm.providers.honoured import check_abilities, sampling, with_reasoning
 from orchestrator_v2.llm.providers.images import images_by_turn, in_base64
 from orchestrator_v2.llm.search.own_tool import own_tool
 from orchestrator_v2.llm.strict_schema import schema_in_words, strict_schema
@@ -28,6 +29,7 @@ def build_request(connection: Connection, messages: Sequence[Message], options: 
     if options.seed is not None:
         raise unsupported("Anthropic's wire takes no seed.", "Leave the seed out.")
     info = connection.info
+    check_abilities(info, messages, options)
     request: dict[str, Any] = {
         "model": info.name,
         "max_tokens": capped(info, options).max_tokens,
@@ -47,16 +49,15 @@ def build_request(connection: Connection, messages: Sequence[Message], options: 
         request["tools"] = tools
     if options.stop_sequences:
         request["stop_sequences"] = list(options.stop_sequences)
-    if options.temperature is not None:
-        request["temperature"] = _allowed_temperature(connection, options.temperature)
-    return request
+    return with_reasoning(request | sampling(info, options), info, options)
 
 
 def build_count_request(
     connection: Connection, messages: Sequence[Message], options: InvokeOptions
 ) -> Mapping[str, Any]:
     """The body that asks how many tokens the same request has: all of it that is input."""
-    request = build_request(connection, messages, msgspec.structs.replace(options, temperature=None))
+    asked = msgspec.structs.replace(options, temperature=None, top_p=None, reasoning="")
+    request = build_request(connection, messages, asked)
     unknown = ("max_tokens", "stream", "stop_sequences")
     return {name: value for name, value in request.items() if name not in unknown}
 
@@ -113,11 +114,3 @@ def _enforced(schema: Mapping[str, Any]) -> dict[str, Any]:
         return strict_schema(schema)
     except ValueError as exc:
         raise make_error(RequestRejectedError, str(exc), unbilled=True) from None
-
-
-def _allowed_temperature(connection: Connection, temperature: float) -> float:
-    if connection.info.facts.sampling:
-        return temperature
-    raise make_error(
-        RequestRejectedError, f"The model '{connection.info.name}' does not take a temperature.", unbilled=True
-    )

@@ -23,6 +23,7 @@ from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
 from orchestrator_v2.llm.errors import from_exception, from_status, make_error
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.providers import aws_signing
+from orchestrator_v2.llm.providers.anthropic_headers import samples
 from orchestrator_v2.llm.providers.anthropic_request import build_request
 from orchestrator_v2.llm.providers.anthropic_stream import StreamReader
 from orchestrator_v2.llm.providers.aws_frames import CONTENT_TYPE, Frame, FrameDecoder
@@ -132,7 +133,7 @@ def build_body(connection: Connection, messages: Sequence[Message], options: Inv
     """Anthropic's body as Bedrock takes it: the model stands in the path, the version in the body."""
     request = build_request(connection, messages, options)
     body = {name: value for name, value in request.items() if name not in ("model", "stream")}
-    return body | {"anthropic_version": OLDER_VERSION if "temperature" in body else VERSION}
+    return body | {"anthropic_version": OLDER_VERSION if samples(body) else VERSION}
 
 
 async def _events(chunks: AsyncIterator[bytes], secrets: Sequence[Secret]) -> AsyncIterator[bytes]:

@@ -22,6 +22,7 @@ from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.providers.google_extras import GoogleExtras, model_path
 from orchestrator_v2.llm.providers.google_schema import known_schema
 from orchestrator_v2.llm.providers.google_stream import StreamReader
+from orchestrator_v2.llm.providers.honoured import check_abilities, sampling, with_reasoning
 from orchestrator_v2.llm.providers.images import images_by_turn, in_base64
 from orchestrator_v2.llm.search.own_tool import own_tool
 from orchestrator_v2.llm.strict_schema import schema_in_words
@@ -30,6 +31,7 @@ from orchestrator_v2.llm.wire import Wire, WireClient, said_by
 
 INSTALL = "pip install 'orchestrator-v2[google]'"
 VERSION = "v1beta"
+_SAMPLING = {"temperature": "temperature", "top_p": "topP"}
 _ROLES = {"user": "user", "assistant": "model"}
 _ENDS_WITH_VERSION = re.compile(r"/v\d+(alpha|beta)?\d*$")
 
@@ -96,6 +98,7 @@ class GoogleClient(GoogleExtras, WireClient):
 def build_request(connection: Connection, messages: Sequence[Message], options: InvokeOptions) -> dict[str, Any]:
     """The body to send. Raises `RequestRejectedError`, unsent, for what the model or the wire does not take."""
     info = connection.info
+    check_abilities(info, messages, options)
     config: dict[str, Any] = {"maxOutputTokens": capped(info, options).max_tokens}
     system = options.system_prompt
     if options.response_schema is not None and info.facts.json_schema:
@@ -103,9 +106,9 @@ def build_request(connection: Connection, messages: Sequence[Message], options: 
         config["responseJsonSchema"] = known_schema(options.response_schema)
     elif options.response_schema is not None:
         system = f"{system}\n\n{schema_in_words(options.response_schema)}".strip()
-    if options.temperature is not None and not info.facts.sampling:
-        raise unsupported(f"The model '{info.name}' does not take a temperature.", "Leave it out.")
-    config |= _given(temperature=options.temperature, seed=options.seed)
+    config |= {_SAMPLING[name]: value for name, value in sampling(info, options).items()}
+    if options.seed is not None:
+        config["seed"] = options.seed
     if options.stop_sequences:
         config["stopSequences"] = list(options.stop_sequences)
     request: dict[str, Any] = {"contents": _contents(messages, options.images), "generationConfig": config}
@@ -114,7 +117,7 @@ def build_request(connection: Connection, messages: Sequence[Message], options: 
     tools = _tools(info, options)
     if tools:
         request["tools"] = tools
-    return request
+    return with_reasoning(request, info, options)
 
 
 def _tools(info: ModelInfo, options: InvokeOptions) -> list[dict[str, Any]]:
@@ -127,10 +130,6 @@ def _tools(info: ModelInfo, options: InvokeOptions) -> list[dict[str, Any]]:
     if options.native_search:
         return [{own_tool(info): {}}]
     return [{"functionDeclarations": declared}] if declared else []
-
-
-def _given(**fields: object) -> dict[str, object]:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _contents(messages: Sequence[Message], images: Sequence[Image]) -> list[dict[str, Any]]:

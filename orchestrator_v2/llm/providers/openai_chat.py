@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from orchestrator_v2.core.errors import ConfigError, CredentialMissingError, MissingExtraError
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.llm.base import DEFAULT_OPTIONS, Invoker, Sink, no_sink
-from orchestrator_v2.llm.catalog import Dialect, ProviderRow
+from orchestrator_v2.llm.catalog import Dialect, ProviderRow, dialect_of
 from orchestrator_v2.llm.errors import from_exception
 from orchestrator_v2.llm.provider import Connection
 from orchestrator_v2.llm.providers.openai_batches import OpenAIBatches
 from orchestrator_v2.llm.providers.openai_embeddings import OpenAIExtras
-from orchestrator_v2.llm.providers.openai_request import build_request, dialect_of
+from orchestrator_v2.llm.providers.openai_request import build_request
 from orchestrator_v2.llm.providers.openai_stream import StreamReader
 from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 from orchestrator_v2.llm.wire import Wire, WireClient, said_by

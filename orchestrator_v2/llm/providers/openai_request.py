@@ -10,25 +10,15 @@ from typing import Any
 
 import msgspec
 
-from orchestrator_v2.llm.catalog import COMMON, Dialect, ModelInfo, ProviderRow
+from orchestrator_v2.llm.catalog import Dialect, ModelInfo
 from orchestrator_v2.llm.errors import unsupported
 from orchestrator_v2.llm.meter import capped
+from orchestrator_v2.llm.providers.honoured import check_abilities, sampling, with_reasoning
 from orchestrator_v2.llm.providers.images import images_by_turn, in_base64
 from orchestrator_v2.llm.providers.openai_schema import enforced_schema, enforced_tools
 from orchestrator_v2.llm.search.own_tool import no_own_tool
 from orchestrator_v2.llm.strict_schema import schema_in_words
 from orchestrator_v2.llm.types import Image, InvokeOptions, Message, ToolCall
-
-
-def dialect_of(info: ModelInfo, row: ProviderRow) -> Dialect:
-    """The row's dialect; for a model that the row does not know, behind somebody's base_url, the common one."""
-    stranger = info.own_base_url and info.name not in row.models and not row.open
-    dialect = COMMON if stranger else row.dialect
-    facts = row.models.get(info.name)
-    if facts is None or dialect.structured == "words":
-        return dialect
-    fallen = "json_object" if dialect.structured == "json_schema" else dialect.structured
-    return msgspec.structs.replace(dialect, structured="json_schema" if facts.json_schema else fallen)
 
 
 def build_request(
@@ -37,6 +27,7 @@ def build_request(
     """The body to send. Raises `RequestRejectedError`, unsent, for an option that model or server does not have."""
     if options.native_search:
         raise no_own_tool(info)
+    check_abilities(info, messages, options)
     response_format, words = _answer_form(dialect, options.response_schema)
     system = "\n\n".join(part for part in (options.system_prompt, words) if part)
     request: dict[str, Any] = {
@@ -51,7 +42,8 @@ def build_request(
         request["response_format"] = response_format
     if options.tools:
         request["tools"] = enforced_tools(options.tools, strict=dialect.strict_tools)
-    return request | _sampling(info, dialect, options) | dialect.extra
+    request |= sampling(info, options) | _seed_and_stop(info, dialect, options) | dialect.extra
+    return with_reasoning(request, info, options)
 
 
 def _answer_form(dialect: Dialect, schema: dict[str, Any] | None) -> tuple[dict[str, Any] | None, str]:
@@ -65,13 +57,9 @@ def _answer_form(dialect: Dialect, schema: dict[str, Any] | None) -> tuple[dict[
     return {"type": "json_object"} if structured == "json_object" else None, schema_in_words(schema)
 
 
-def _sampling(info: ModelInfo, dialect: Dialect, options: InvokeOptions) -> dict[str, Any]:
-    """Temperature, seed and stop sequences, each only where it is honoured."""
+def _seed_and_stop(info: ModelInfo, dialect: Dialect, options: InvokeOptions) -> dict[str, Any]:
+    """Each only where it is honoured."""
     found: dict[str, Any] = {}
-    if options.temperature is not None:
-        if not info.facts.sampling:
-            raise unsupported(f"The model '{info.name}' does not take a temperature.", "Leave the temperature out.")
-        found["temperature"] = options.temperature
     if options.seed is not None:
         if not dialect.seed:
             raise unsupported(f"The provider '{info.provider}' takes no seed.", "Leave the seed out.")

@@ -116,6 +116,8 @@ def _told(options: InvokeOptions) -> dict[str, Any]:
     told: dict[str, Any] = {
         "max_tokens": options.max_tokens,
         "temperature": options.temperature,
+        "top_p": options.top_p,
+        "reasoning": options.reasoning or None,
         "timeout": options.timeout,
         "seed": options.seed,
         "stop_sequences": len(options.stop_sequences) or None,

@@ -115,6 +115,8 @@ def _asked(options: InvokeOptions, key: str) -> dict[str, Value]:
     told: dict[str, Value | None] = {
         "gen_ai.request.max_tokens": options.max_tokens,
         "gen_ai.request.temperature": options.temperature,
+        "gen_ai.request.top_p": options.top_p,
+        "orchestrator.reasoning": options.reasoning or None,
         "gen_ai.request.seed": options.seed,
         "gen_ai.output.type": "text" if options.response_schema is None else "json",
         "orchestrator.call": key or None,

@@ -96,6 +96,7 @@ def _sub(key: str, name: str) -> str:
 
 
 def _truncated(options: InvokeOptions, why: str) -> OutputTruncatedError:
-    return OutputTruncatedError(
-        f"The answer was cut at {options.max_tokens} tokens.", why, "Raise max_tokens, or ask for less at once."
-    )
+    do = "Raise max_tokens, or ask for less at once."
+    if options.reasoning:
+        do = f"{do} Thinking counts too: a level below '{options.reasoning}' leaves more room."
+    return OutputTruncatedError(f"The answer was cut at {options.max_tokens} tokens.", why, do)
