@@ -15,6 +15,7 @@ import msgspec
 
 from orchestrator_v2.config.display import live_secrets
 from orchestrator_v2.config.loader import LoadedSettings, load_settings
+from orchestrator_v2.config.project_config import ProjectConfig
 from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.core.clock import Clock, SystemClock
 from orchestrator_v2.core.correlation import CORRELATION
@@ -39,6 +40,7 @@ from orchestrator_v2.llm.manager import LLMManager
 from orchestrator_v2.llm.origin import origin_of
 from orchestrator_v2.llm.prices import price_row
 from orchestrator_v2.llm.types import LLMConfig
+from orchestrator_v2.operation_wiring import OperationWiring
 from orchestrator_v2.orchestrator import Orchestrator
 from orchestrator_v2.parts import ArchiveKind, Driver, Parts
 from orchestrator_v2.persistence.journal import StoredJournal, open_journal
@@ -168,10 +170,12 @@ def build(
     listener: Subscriber | None = None,
     activity: Callable[[Activity], None] | None = None,
     sandbox: Sandbox | None = None,
+    operations: OperationWiring | None = None,
 ) -> Orchestrator:
-    """The orchestrator on a foundation; closing it closes what it stands on."""
+    """The orchestrator on a foundation; closing it closes what it stands on. `operations` are those whose runs it
+    drives too; without it those that are found."""
     settings, clock, journal = foundation.loaded.settings, foundation.clock, foundation.journal
-    settling = _settling(foundation.loaded, key, foundation.models)
+    settling = settling_of(foundation, key)
     embedded = EmbeddedDriver(journal, clock)
     clients = RunClients(
         settings,
@@ -183,7 +187,8 @@ def build(
         activity=activity,
         tracer=foundation.tracer,
     )
-    tasks = _runner(clients, _evidence(settings, clock, sandbox), journal, foundation.tracer)
+    phases = _runner(clients, _evidence(settings, clock, sandbox), journal, foundation.tracer)
+    tasks = (operations or OperationWiring()).tasks(clients.client_for, phases)
     driver, runner = _traced(embedded, tasks, foundation.tracer)
     engine = WorkflowEngine(
         journal,
@@ -337,6 +342,7 @@ def open_models(loaded: LoadedSettings, *, clock: Clock | None = None) -> LLMMan
         model=settings.model,
         base_url=settings.base_url,
         log=CallLogFile(call_log_path(settings)),
+        choose=ProjectConfig(loaded).get_agent_llm_config,
     )
 
 
@@ -356,7 +362,10 @@ def _isolated(state: ProjectState) -> bool:
     return state.begun.mode != "simulated" or any(artifact.provenance.kind == "human" for artifact in made)
 
 
-def _settling(loaded: LoadedSettings, key: Secret | None, models: LLMFactory) -> Settling:
+def settling_of(foundation: Foundation, key: Secret | None) -> Settling:
+    """What turns a request into a run to be; with a `key` no key of the environment is used."""
+    loaded, models = foundation.loaded, foundation.models
+
     def resolve(config: LLMConfig) -> tuple[str, str]:
         info = models.resolve(config)
         return info.name, price_row(info.price)
@@ -369,5 +378,5 @@ def _settling(loaded: LoadedSettings, key: Secret | None, models: LLMFactory) ->
 
 __all__ = [
     "Activity", "Foundation", "build", "lay_foundation", "load_shared_workflow", "load_workflow_named", "open_models",
-    "open_orchestrator", "set_up_logging", "workflow_names",
+    "open_orchestrator", "set_up_logging", "settling_of", "workflow_names",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from orchestrator_v2.core.accounts import Accounts, Ceilings, Keyring, User
 from orchestrator_v2.core.errors import ConfigError, CredentialMissingError, CredentialSealError
 from orchestrator_v2.core.events import RunStarted
 from orchestrator_v2.core.tracing import NO_TRACER, Tracer
-from orchestrator_v2.core.workflow import ModelChoice
+from orchestrator_v2.core.workflow import BudgetRules, ModelChoice
 from orchestrator_v2.engine.ports import Claim, RunContext
 from orchestrator_v2.engine.state_models import TaskDefinition
 from orchestrator_v2.key_sources import OwnKeyWatch, check_entitled, no_key
@@ -32,6 +32,8 @@ from orchestrator_v2.llm.lane import RateLimits
 from orchestrator_v2.llm.ledger import CallLedger, CallRow
 from orchestrator_v2.llm.recorded_rows import RecordedRows
 from orchestrator_v2.llm.retry import RetryConfig
+from orchestrator_v2.llm.search.types import SearchConfig
+from orchestrator_v2.llm.thrift import Thresholds
 from orchestrator_v2.llm.types import LLMConfig
 from orchestrator_v2.llm.wrappers.watched_key import KeyWatch
 
@@ -54,6 +56,12 @@ class Ledgers(Protocol):
     async def recorded_calls(self, run_id: str) -> list[CallRow]: ...
 
 
+class OperatorsConfig(Protocol):
+    """The operator's own configuration of a model; `choice` is the model as a run was settled with it."""
+
+    def __call__(self, provider: str, model: str, choice: ModelChoice | None = None) -> LLMConfig: ...
+
+
 class Owners(msgspec.Struct, frozen=True):
     """Where the users of a server, and their keys, are found."""
 
@@ -66,12 +74,12 @@ def call_log_path(settings: Settings) -> Path:
 
 
 class RunClients:
-    """`config` gives the operator's own configuration of a (provider, model); `owners` is asked when a run needs it."""
+    """`config` gives the operator's own configuration of a model; `owners` is asked when a run needs it."""
 
     def __init__(
         self,
         settings: Settings,
-        config: Callable[[str, str], LLMConfig],
+        config: OperatorsConfig,
         models: LLMFactory,
         ledgers: Ledgers,
         *,
@@ -89,19 +97,23 @@ class RunClients:
         self._activity = activity
         self._tracer = tracer
         self._file = CallLogFile(call_log_path(settings))
+        self._thresholds: dict[str, Thresholds] = {}
 
     async def client_for(self, task: TaskDefinition, context: RunContext) -> Invoker:
         """The client of a task. Raises `CredentialMissingError` when the key is gone since the run was started."""
         begun = context.state.begun
-        choice = begun.model_for(resolve_role(task.phase.agent).name)
+        # An operation's agents are its own, not roles.
+        agent = task.phase.agent if begun.operation else resolve_role(task.phase.agent).name
+        choice = begun.model_for(agent)
         if begun.mode == "replay":
             rows = await self._ledgers.recorded_calls(begun.forked_from)
             asked = LLMConfig(choice.provider, choice.model)
-            return self._models.create_replay(asked, RecordedRows(rows), tracer=self._tracer)
+            return self._models.create_replay(
+                asked, RecordedRows(rows), tracer=self._tracer, reasoning=choice.reasoning
+            )
         config, watch, ceilings = await self._paid_by(begun, choice)
-        if config.base_url != choice.base_url:
-            # The key that is there now was given for another server than the one that the run began with.
-            raise _elsewhere(choice, config)
+        spares = [await self._paid_by(begun, spare) for spare in choice.fallbacks]
+        thresholds = self._thresholds_of(task.run_id, begun)
         return self._models.create_client(
             config,
             ledger=DrainingLedger(self._ledgers.ledger(context.claim, context.state.budget, ceilings), self._stopping),
@@ -115,14 +127,38 @@ class RunClients:
             as_of=context.state.started_at,
             watch=watch,
             tracer=self._tracer,
+            fallbacks=[spare for spare, _, _ in spares],
+            fallback_watches=[watched for _, watched, _ in spares],
+            efforts=_efforts(choice, begun),
+            search=SearchConfig(engine=choice.search) if choice.search else None,
+            thresholds=thresholds,
         )
+
+    def _operators(self, choice: ModelChoice) -> LLMConfig:
+        """That model with the operator's key. Raises `ConfigError` where the key is for another server now."""
+        config = self._config(choice.provider, choice.model, choice)
+        _check_place(choice, config)
+        return config
+
+    def _thresholds_of(self, run_id: str, begun: RunStarted) -> Thresholds | None:
+        """One for all tasks of a run that this process works on: its alert is told once."""
+        rules = begun.rules
+        if rules == BudgetRules():
+            return None
+        if run_id not in self._thresholds:
+            cheaper = None if rules.cheaper is None else self._operators(rules.cheaper)
+            self._thresholds[run_id] = Thresholds(rules, cheaper=cheaper, name=run_id)
+        return self._thresholds[run_id]
 
     async def _paid_by(
         self, begun: RunStarted, choice: ModelChoice
     ) -> tuple[LLMConfig, KeyWatch | None, Ceilings | None]:
-        """The model with the key that pays for it: the operator's, or the one that the run's owner has stored."""
+        """The model with the key that pays for it: the operator's, or the one that the run's owner has stored.
+
+        Raises `ConfigError` where the key that is there now is for another server than the run began with.
+        """
         if not begun.keyring:
-            return self._config(choice.provider, choice.model), None, None
+            return self._operators(choice), None, None
         owners = self._owners()
         user = await owners.accounts.user(begun.owner_id)
         if user is None or user.disabled:
@@ -149,6 +185,7 @@ class RunClients:
         config = LLMConfig(
             choice.provider, choice.model, secret, stored.base_url, credential_kind=kind_of(secret), guarded=True
         )
+        _check_place(choice, config)
         return config, OwnKeyWatch(keyring, stored), _ceilings(user)
 
     def _retry(self) -> RetryConfig:
@@ -174,6 +211,19 @@ def _ceilings(user: User) -> Ceilings | None:
     if user.daily_budget is None and user.monthly_budget is None:
         return None
     return Ceilings(user.user_id, user.daily_budget, user.monthly_budget)
+
+
+def _efforts(choice: ModelChoice, begun: RunStarted) -> list[str]:
+    """The reasoning of the model, of its fallbacks and of the cheaper one; none where nobody asks for any."""
+    cheaper = begun.rules.cheaper
+    efforts = [it.reasoning for it in (choice, *choice.fallbacks, *([cheaper] if cheaper is not None else ()))]
+    return efforts if any(efforts) else []
+
+
+def _check_place(choice: ModelChoice, config: LLMConfig) -> None:
+    """Raises `ConfigError` where the key that is there now was given for another server than the run began with."""
+    if config.base_url != choice.base_url:
+        raise _elsewhere(choice, config)
 
 
 def _elsewhere(choice: ModelChoice, config: LLMConfig) -> ConfigError:

@@ -7,7 +7,7 @@ that the settled run will use are made by `bootstrap.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -16,11 +16,12 @@ import msgspec
 from orchestrator_v2.agents.estimating import Past, PhaseEstimate, estimate, history_of
 from orchestrator_v2.agents.roles import ROLES, resolve_role
 from orchestrator_v2.agents.templates import prompts_digest
+from orchestrator_v2.config.choosing import Chosen
 from orchestrator_v2.config.loader import LoadedSettings
 from orchestrator_v2.core.errors import BriefError, ConfigError, UnknownNameError, WorkflowError
 from orchestrator_v2.core.secrets import REDACTED, Secret
 from orchestrator_v2.core.usage import nano_usd
-from orchestrator_v2.core.workflow import ModelChoice
+from orchestrator_v2.core.workflow import BudgetRules, ModelChoice
 from orchestrator_v2.engine.engine import NewRun
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.workflow_file import load_workflow
@@ -43,13 +44,29 @@ SIMULATED = "simulated"
 Resolve = Callable[[LLMConfig], tuple[str, str]]
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """A model by its real name, with its fallbacks, and the price rows to pin of them all (an unknown one: empty)."""
+
+    model: ModelChoice
+    prices: dict[str, str]
+
+
 class Backing(msgspec.Struct, frozen=True):
-    """Who answers in a run of this mode: the configuration of its model, and the price row to pin."""
+    """Who answers in a run of this mode: its model, and those of the agents that have one of their own."""
 
     mode: str
-    config: LLMConfig | None = None
-    model: str = ""
-    prices: dict[str, str] = {}
+    default: Choice | None = None
+    agents: dict[str, Choice] = {}
+
+    def models(self) -> list[Choice]:
+        return [] if self.default is None else [self.default, *self.agents.values()]
+
+    def choices(self) -> list[ModelChoice]:
+        """Every model that may be asked, fallbacks among them."""
+        return [one for it in self.models() for one in (it.model, *it.model.fallbacks)]
+
+    def prices(self) -> dict[str, str]:
+        return {name: row for it in self.models() for name, row in it.prices.items() if row}
 
 
 def workflow_names() -> list[str]:
@@ -123,13 +140,6 @@ def name_of(brief: str) -> str:
     return "Project"
 
 
-class Choice(msgspec.Struct, frozen=True):
-    """A model that an agent was given, and its price row to pin (empty: unknown)."""
-
-    model: ModelChoice
-    price: str
-
-
 class Settling:
     """Settles requests against the settings; `resolve` gives a model's real name and price row."""
 
@@ -152,35 +162,28 @@ class Settling:
 
     def __call__(self, request: RunRequest) -> NewRun:
         brief = self._without_keys(checked_brief(request.brief))
-        settings, keys = self._loaded.settings, self._keys_of(request)
+        settings = self._loaded.settings
         graph = self._graph(request.workflow)
-        mode = request.mode or settings.mode
-        assigned = {} if mode == "simulated" else self._assigned(request.assignments, keys)
-        sent = tuple(choice.model.provider for choice in assigned.values())
-        backing = self.backing(mode, request.provider, request.model, keys=keys, sent=sent)
-        self._check_entitled(request, backing, assigned)
-        self._check_batches(request.batch, graph, backing)
-        budget = request.budget
-        if budget is None and settings.budget_usd is not None:
-            budget = nano_usd(settings.budget_usd)
-        if budget is not None and budget < 0:
-            raise ConfigError("The budget is negative.", do="Give an amount in dollars, 0 or more.")
+        backing = self._backing(request)
+        self._check_batches(request, graph, backing)
+        budget, rules, pinned = self._budget(request, backing)
         if request.review not in {"agent", "human"}:
             raise ConfigError(f"'{request.review}' is no reviewer.", do="Use agent or human.")
+        model = backing.default.model if backing.default else ModelChoice("", "")
         return NewRun(
             name=self._without_keys(request.name.strip()) or name_of(brief),
             brief=brief,
             graph=graph,
             mode=backing.mode,
-            provider=backing.config.provider if backing.config else "",
-            model=backing.model,
+            provider=model.provider,
+            model=model.model,
             budget=budget,
             parallelism=request.parallelism or settings.parallelism,
             prompts=prompts_digest(),
-            prices=backing.prices | {choice.model.model: choice.price for choice in assigned.values() if choice.price},
+            prices=backing.prices() | pinned,
             review=request.review,
             batch=request.batch,
-            base_url=backing.config.base_url if backing.config else "",
+            base_url=model.base_url,
             answers={question: self._without_keys(answer) for question, answer in request.answers.items()},
             out=str(request.out.absolute()) if request.out else "",
             owner_id=request.owner_id,
@@ -188,42 +191,84 @@ class Settling:
             keyring=request.keyring is not None,
             tasks=request.tasks,
             run_id=request.run_id,
-            assignments={role: choice.model for role, choice in assigned.items()} if backing.config else {},
+            assignments={role: choice.model for role, choice in backing.agents.items()},
+            default=None if model == ModelChoice(model.provider, model.model, model.base_url) else model,
+            rules=rules,
         )
 
-    def _check_entitled(self, request: RunRequest, backing: Backing, assigned: Mapping[str, Choice]) -> None:
-        if backing.config is None:
-            return
-        check_entitled(request.entitled, backing.config.provider, backing.model)
-        for choice in assigned.values():
-            check_entitled(request.entitled, choice.model.provider, choice.model.model)
+    def _budget(self, request: RunRequest, backing: Backing) -> tuple[int | None, BudgetRules, dict[str, str]]:
+        """The ceiling, the thresholds below it, and the price rows of the cheaper model.
 
-    def _check_batches(self, wanted: bool, graph: PhaseGraph, backing: Backing) -> None:
+        Raises `ConfigError` for thresholds that could not be watched.
+        """
+        if request.budget is not None and request.budget < 0:
+            raise ConfigError("The budget is negative.", do="Give an amount in dollars, 0 or more.")
+        if request.keyring is not None:
+            usual = self._loaded.settings.budget_usd
+            limit = None if usual is None else nano_usd(usual)
+            return (limit if request.budget is None else request.budget), BudgetRules(), {}
+        shares = self._settings_keys.shares()
+        limit = shares.limit if request.budget is None else request.budget
+        if backing.default is None:
+            return shares.ceiling(limit), BudgetRules(), {}
+        rules = shares.rules(limit)
+        if rules == BudgetRules():
+            return shares.ceiling(limit), rules, {}
+        cheaper = None if rules.cheaper is None else self._named(Chosen("", rules.cheaper, {}), self._settings_keys)
+        if cheaper is not None:
+            if request.batch:
+                raise ConfigError(
+                    "A batch goes to one model.",
+                    "budget.downgrade_to is set.",
+                    "Leave downgrade_at and downgrade_to out.",
+                )
+            self._check_ready([cheaper.model], self._settings_keys)
+            rules = msgspec.structs.replace(rules, cheaper=cheaper.model)
+        known = [*backing.models(), *([cheaper] if cheaper else ())]
+        unknown = [name for it in known for name, row in it.prices.items() if not row]
+        if unknown:
+            raise ConfigError(
+                "The budget cannot be watched.",
+                f"Reason: the price of the model '{unknown[0]}' is unknown, so no threshold can be seen.",
+                "Set its price in models.toml, or take alert_at and downgrade_at out of the project's configuration.",
+            )
+        return shares.ceiling(limit), rules, cheaper.prices if cheaper else {}
+
+    def _check_batches(self, request: RunRequest, graph: PhaseGraph, backing: Backing) -> None:
         """Raises `ConfigError` for a run by batches that nobody would take; a simulated run has no calls at all."""
-        if backing.config is None:
+        wanted = request.batch
+        if backing.default is None:
             if wanted:
                 raise ConfigError("A simulated run has no batches.", "It asks no model.", "Leave --batch out.")
             return
-        if (wanted or any(phase.batch for phase in graph.phases.values())) and not self._batches(backing.config):
+        if not (wanted or any(phase.batch for phase in graph.phases.values())):
+            return
+        instead = "" if wanted else "A phase of the workflow says `batch: true`."
+        if not self._batches(self._keys_of(request).with_key(backing.default.model)):
             raise ConfigError(
-                f"{backing.config.provider} has no batch lane here.",
-                "" if wanted else "A phase of the workflow says `batch: true`.",
+                f"{backing.default.model.provider} has no batch lane here.",
+                instead,
                 "Use anthropic or openai, or leave the batches out.",
+            )
+        if len(backing.choices()) > len(backing.models()):
+            raise ConfigError(
+                "A batch goes to one model.",
+                instead or "Fallbacks are configured.",
+                "Leave the fallbacks or --batch out.",
             )
 
     def estimate(self, request: RunRequest, past: Sequence[Past]) -> tuple[str, list[PhaseEstimate]]:
         """The model, and what each phase may use; needs no key. Raises `InputError`, `ConfigError` classes."""
         tokens = estimate_tokens(checked_brief(request.brief))
         keys = self._keys_of(request)
-        config = keys.config(request.provider or keys.provider(), request.model)
-        name, row = self._resolve(config)
+        chosen = self._named(keys.choose("", [(request.provider, request.model)]), keys)
         graph = self._graph(request.workflow)
         history = history_of(graph.workflow.name, past)
-        own = {
-            role: parse_price_row(choice.price) for role, choice in self._assigned(request.assignments, keys).items()
-        }
-        lines = estimate(graph, brief_tokens=tokens, row=parse_price_row(row), history=history, own=own)
-        return f"{config.provider}/{name}", lines
+        agents = self._agents(request, keys)
+        own = {role: parse_price_row(it.prices[it.model.model]) for role, it in agents.items()}
+        row = parse_price_row(chosen.prices[chosen.model.model])
+        lines = estimate(graph, brief_tokens=tokens, row=row, history=history, own=own)
+        return f"{chosen.model.provider}/{chosen.model.model}", lines
 
     def _graph(self, workflow: str | PhaseGraph) -> PhaseGraph:
         if isinstance(workflow, PhaseGraph):
@@ -236,49 +281,86 @@ class Settling:
             text = text.replace(secret.reveal(), REDACTED)
         return text
 
-    def backing(
-        self, mode: str, provider: str = "", model: str = "", *, keys: KeySource | None = None, sent: Sequence[str] = ()
-    ) -> Backing:
-        """The mode that `auto` comes to, and the model behind it; `sent` are further providers that are needed.
+    def _backing(self, request: RunRequest) -> Backing:
+        """The mode that `auto` comes to, and the models behind it.
 
-        Raises `UnknownNameError` for a provider or model, `CredentialMissingError` in real mode.
+        Raises `UnknownNameError` for a provider or model, `CredentialMissingError` in real mode, `ForbiddenError`.
         """
-        keys = keys or self._settings_keys
+        keys = self._keys_of(request)
+        mode = request.mode or self._usual_mode(request)
         if mode not in {"auto", "simulated", "real"}:
             raise ConfigError(f"'{mode}' is no mode.", do="Use auto, simulated or real.")
-        if mode == "simulated":
-            return Backing("simulated")
-        config = keys.config(provider or keys.provider(), model)
-        if mode == "real" or provider:
+        if mode == SIMULATED:
+            return Backing(SIMULATED)
+        agents = self._agents(request, keys)
+        chosen = keys.choose("", [(request.provider, request.model)])
+        if mode == "real" or request.provider:
             # A name that is wrong is told before a key that is missing: setting one would not help.
-            self._resolve(config)
-        if mode == "auto" and not keys.has_key(config.provider):
-            return Backing("simulated")
-        lacking = [name for name in (config.provider, *sent) if not keys.has_key(name)]
-        if lacking:
-            raise keys.missing(lacking[0])
-        if config.provider == SIMULATED:
+            self._named(chosen, keys)
+        if mode == "auto" and not keys.is_ready(chosen.model):
+            return Backing(SIMULATED)
+        if chosen.model.provider == SIMULATED:
             raise ConfigError("The provider 'simulated' asks no model.", do="Run with --mode simulated.")
-        name, row = self._resolve(config)
-        return Backing("real", config, name, {name: row} if row else {})
+        for one in (chosen, *(keys.choose(role, self._named_for(role, request)) for role in agents)):
+            keys.check(one)
+        backing = Backing("real", self._named(chosen, keys), agents)
+        self._check_ready(backing.choices(), keys)
+        for choice in backing.choices():
+            check_entitled(request.entitled, choice.provider, choice.model)
+        return backing
 
-    def config(self, provider: str, model: str) -> LLMConfig:
-        """The model with the operator's own credential, read anew from the settings: keys stand in no state."""
-        return self._settings_keys.config(provider, model)
+    def _check_ready(self, choices: Sequence[ModelChoice], keys: KeySource) -> None:
+        for choice in choices:
+            keys.check(Chosen("", choice, {}))
+            if not keys.is_ready(choice):
+                raise keys.missing(choice.provider)
+
+    def _usual_mode(self, request: RunRequest) -> str:
+        return self._settings_keys.mode() if request.keyring is None else self._loaded.settings.mode
+
+    def config(self, provider: str, model: str, choice: ModelChoice | None = None) -> LLMConfig:
+        """The model with the operator's own credential, read anew from the settings: keys stand in no state.
+
+        `choice` is the model as a run was settled with it.
+        """
+        return self._settings_keys.config(provider, model) if choice is None else self._settings_keys.pinned(choice)
 
     def _keys_of(self, request: RunRequest) -> KeySource:
         if request.keyring is None:
             return self._settings_keys
-        return OwnKeys(request.keyring, self._loaded.settings.provider)
+        return OwnKeys(request.keyring, self._loaded.settings)
 
-    def _assigned(self, wanted: Mapping[str, str], keys: KeySource) -> dict[str, Choice]:
-        """Role to the model that it was given, each checked. Raises `UnknownNameError`, `ConfigError`."""
-        chosen: dict[str, Choice] = {}
-        for agent, name in wanted.items():
-            provider, slash, model = name.partition("/")
-            if not slash or not provider or not model:
-                raise ConfigError(f"'{name}' names no model.", "It is for agent " + agent, "Write provider/model.")
-            config = keys.config(provider, model)
-            real, row = self._resolve(config)
-            chosen[resolve_role(agent).name] = Choice(ModelChoice(provider, real, config.base_url), row)
-        return chosen
+    def _agents(self, request: RunRequest, keys: KeySource) -> dict[str, Choice]:
+        """Role to the model of its own, each checked. Raises `UnknownNameError`, `ConfigError`."""
+        asked = [resolve_role(agent).name for agent in request.assignments]
+        usual = keys.choose("", [(request.provider, request.model)]).model
+        found = {role: keys.choose(role, self._named_for(role, request)) for role in (*asked, *keys.agents())}
+        return {
+            role: self._named(chosen, keys) for role, chosen in found.items() if role in asked or chosen.model != usual
+        }
+
+    def _named_for(self, role: str, request: RunRequest) -> list[tuple[str, str]]:
+        """What the call names for that role, the nearest first. Raises `ConfigError` for what names no model."""
+        named = [
+            _in_two(agent, name) for agent, name in request.assignments.items() if resolve_role(agent).name == role
+        ]
+        return [*named, (request.provider, request.model)]
+
+    def _named(self, chosen: Chosen, keys: KeySource) -> Choice:
+        """The choice by its models' real names. Raises `UnknownNameError`, `ConfigError`."""
+        prices: dict[str, str] = {}
+
+        def real(choice: ModelChoice) -> ModelChoice:
+            name, row = self._resolve(keys.with_key(choice))
+            prices.setdefault(name, row)
+            return msgspec.structs.replace(choice, model=name)
+
+        model = real(chosen.model)
+        return Choice(msgspec.structs.replace(model, fallbacks=tuple(map(real, model.fallbacks))), prices)
+
+
+def _in_two(agent: str, name: str) -> tuple[str, str]:
+    provider, slash, model = name.partition("/")
+    if not slash or not provider or not model:
+        raise ConfigError(f"'{name}' names no model.", "It is for agent " + agent, "Write provider/model.")
+    return provider, model

@@ -51,8 +51,11 @@ class Given:
             raise problems_error(self._loaded.model_problems)
         return self._loaded
 
-    def inspected(self) -> Any:
-        """(the settings with defaults for what is wrong, what is wrong), for the command that shows them."""
+    def inspected(self, project: Path | None = None) -> Any:
+        """(the settings with defaults for what is wrong, what is wrong), for the commands that show and check them.
+
+        `project` is a project's configuration in place of the one that is found.
+        """
         from orchestrator_v2.config.display import live_secrets
         from orchestrator_v2.config.loader import inspect_settings
 
@@ -62,7 +65,7 @@ class Given:
             "log_level": "debug" if self.debug else None,
             **self.flags,
         }
-        loaded, problems = inspect_settings(flags, os.environ, Path.cwd(), Path.home())
+        loaded, problems = inspect_settings(flags, os.environ, Path.cwd(), Path.home(), project_path=project)
         self.secrets = live_secrets(loaded)
         self._log_dir = Path(loaded.settings.log_dir or loaded.settings.data_dir / "logs")
         return loaded, problems

@@ -1,6 +1,7 @@
-"""Finds the settings: a flag wins over the environment, that over `.env`, over the user's file, over the default.
+"""Finds the settings, and the project's files beside them; which place wins for which setting is `layers.PLACES`.
 
-What can be set is `settings.py`; how values are checked is `validation.py`, how they are shown `display.py`.
+What can be set is `settings.py`; how values are checked is `validation.py`, how they are shown `display.py`. What the
+project's files come to is `project_config.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import Any
 
 import msgspec
 
+from orchestrator_v2.config.layers import OF_ONE_PROVIDER, OF_THE_PROCESS, PLACES
+from orchestrator_v2.config.problems import Problem
+from orchestrator_v2.config.project_file import Project, find_folder, folder_of, is_own
 from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.core.clock import Clock, SystemClock
 from orchestrator_v2.core.errors import ConfigError
@@ -37,6 +41,9 @@ class LoadedSettings(msgspec.Struct, frozen=True):
     `flag`, `environment`, `.env`, `config file`, `beside the config file` or `default`. `keys` maps a variable's name
     to its secret. `catalog` are the providers and models that are known, the user's own among them. `model_problems`
     are sentences on what is wrong with these, or with where a key would go; who asks no model may go on.
+
+    `project` are the files of the project that the process works in, None where it has none; `project_problems` is
+    what is wrong in them, each of which is a sentence of `model_problems`, too.
     """
 
     settings: Settings
@@ -44,6 +51,8 @@ class LoadedSettings(msgspec.Struct, frozen=True):
     keys: Mapping[str, Secret]
     catalog: Catalog = msgspec.field(default_factory=load_catalog)
     model_problems: tuple[str, ...] = ()
+    project: Project | None = None
+    project_problems: tuple[Problem, ...] = ()
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -77,26 +86,82 @@ def problems_error(problems: Sequence[str]) -> ConfigError:
 
 
 def inspect_settings(
-    overrides: Mapping[str, object], environ: Mapping[str, str], cwd: Path, home: Path, *, clock: Clock | None = None
+    overrides: Mapping[str, object],
+    environ: Mapping[str, str],
+    cwd: Path,
+    home: Path,
+    *,
+    clock: Clock | None = None,
+    project_path: Path | None = None,
+    project_content: bytes | None = None,
 ) -> tuple[LoadedSettings, list[str]]:
     """The settings, with the default in place of what is wrong, and a sentence for each thing that is wrong.
 
-    What is wrong with the models is in `model_problems` alone. Raises `ConfigError` for a file that cannot be read, and
-    where there is no home to keep runs in.
+    What is wrong with the models is in `model_problems` alone. `project_path` is the project's file in place of the one
+    that is looked for, `project_content` what to take for its bytes. Raises `ConfigError` for a file that cannot be
+    read, and where there is no home to keep runs in.
     """
+    now = (clock or SystemClock()).now()
+    layers, refused = _layers(overrides, environ, cwd, home)
+    project, of_project = _project(cwd, home, project_path, project_content)
+    settings, sources, problems = _settled(layers, environ, cwd, home)
+    catalog, of_models = with_own_rows(settings.models_file, now=now) if settings.models_file else (load_catalog(), [])
+    keys = _keys((*layers, *_of_folder(project, cwd)), catalog, sources, project)
+    strays = _stray_keys(settings, catalog, sources, own=is_own(cwd / ".env", cwd))
+    if strays:
+        settings = msgspec.structs.replace(settings, base_url="")
+        sources["base_url"] = ".env (not used)"
+    told = {**dict.fromkeys(FIELDS, "default"), **sources}
+    if project is not None:
+        of_project = [*of_project, *_model_problems(settings, told, project, catalog, now)]
+    of_files = tuple(str(problem).removesuffix(".") for problem in of_project)
+    found = (*refused, *strays, *of_models, *of_files)
+    return LoadedSettings(settings, told, keys, catalog, found, project, tuple(of_project)), problems
+
+
+def _layers(
+    overrides: Mapping[str, object], environ: Mapping[str, str], cwd: Path, home: Path
+) -> tuple[tuple[Layer, ...], list[str]]:
+    """What each place says, and a sentence for each thing in a `.env` that is not taken from there."""
     dotenv, refused = _trusted(_variables(".env", _read_dotenv(cwd / ".env")))
-    layers = (
-        Layer("flag", {name: value for name, value in overrides.items() if value is not None}),
-        _variables("environment", environ),
-        dotenv,
-        _user_file(user_config_path(environ, home)),
-    )
-    values: dict[str, object] = {}
-    sources: dict[str, str] = {}
-    for layer in layers:
-        for name, value in layer.values.items():
-            if sources.setdefault(name, layer.source) == layer.source:
-                values[name] = value
+    flags = Layer("flag", {name: value for name, value in overrides.items() if value is not None})
+    user = _user_file(user_config_path(environ, home))
+    return (flags, _variables("environment", environ), dotenv, user), refused
+
+
+def _project(cwd: Path, home: Path, path: Path | None, content: bytes | None) -> tuple[Project | None, list[Problem]]:
+    """The project's files, and what is wrong with their words; read only where there are some."""
+    folder = find_folder(cwd, home) if path is None else folder_of(path.absolute())
+    if folder is None:
+        return None, []
+    # jsonschema and yaml take a tenth of a second to import; most processes have no such file.
+    from orchestrator_v2.config.project_checks import read_project
+
+    return read_project(folder, cwd, path=None if path is None else path.absolute(), content=content)
+
+
+def _model_problems(
+    settings: Settings, places: Mapping[str, str], project: Project, catalog: Catalog, now: float
+) -> list[Problem]:
+    from orchestrator_v2.config.choosing import Chooser
+    from orchestrator_v2.config.project_checks import model_problems
+
+    return model_problems(Chooser(settings, places, project), catalog, now=now)
+
+
+def _of_folder(project: Project | None, cwd: Path) -> tuple[Layer, ...]:
+    """The variables of the `.env` beside a project's files, where the process works in a folder below."""
+    if project is None or project.folder == cwd:
+        return ()
+    found = _variables(project.dotenv, _read_dotenv(project.folder / ".env"))
+    return (Layer(found.source, variables=found.variables),)
+
+
+def _settled(
+    layers: Sequence[Layer], environ: Mapping[str, str], cwd: Path, home: Path
+) -> tuple[Settings, dict[str, str], list[str]]:
+    """The settings, the place of each that is set, and a sentence for each thing that is wrong."""
+    values, sources = _winning({layer.source: layer.values for layer in layers})
     problems = [_unknown(layer.source, name) for layer in layers for name in layer.unknown]
     checked, bad = _checked(values)
     problems += [f"{_written(name, sources[name])} ({sources[name]}): {what}" for name, what in bad]
@@ -108,16 +173,31 @@ def inspect_settings(
         sources["models_file"] = "beside the config file"
     paths = {name: _absolute(value, cwd, home) for name, value in checked.items() if isinstance(value, Path)}
     settings = Settings(**{**checked, **paths})  # type: ignore[arg-type]
-    now = (clock or SystemClock()).now()
-    catalog, of_models = with_own_rows(settings.models_file, now=now) if settings.models_file else (load_catalog(), [])
-    wrong = {name: f"{sources[name]} (wrong, not used)" for name, _ in bad}
-    keys = _keys(layers, catalog, sources)
-    strays = _stray_keys(settings, catalog, sources)
-    if strays:
-        settings = msgspec.structs.replace(settings, base_url="")
-        wrong["base_url"] = ".env (not used)"
-    told = {**dict.fromkeys(FIELDS, "default"), **sources, **wrong}
-    return LoadedSettings(settings, told, keys, catalog, (*refused, *strays, *of_models)), problems
+    sources |= {name: f"{sources[name]} (wrong, not used)" for name, _ in bad}
+    return settings, sources, problems
+
+
+def _winning(said: Mapping[str, Mapping[str, object]]) -> tuple[dict[str, object], dict[str, str]]:
+    """Each setting from the highest place that says it, and which that is; `said` are the values by place.
+
+    A model or a base_url that stands with another provider, below the one that counts, is not for that one.
+    """
+    values: dict[str, object] = {}
+    sources: dict[str, str] = {}
+    for name in FIELDS:
+        order = PLACES.get(name, OF_THE_PROCESS)
+        places = [place for place in order if name in said.get(place, {})]
+        fitting = [place for place in places if name not in OF_ONE_PROVIDER or _is_for(values, said, place)]
+        if fitting:
+            values[name], sources[name] = said[fitting[0]][name], fitting[0]
+        elif places:
+            sources[name] = f"{places[0]} (for another provider, not used)"
+    return values, sources
+
+
+def _is_for(values: Mapping[str, object], said: Mapping[str, Mapping[str, object]], place: str) -> bool:
+    """Whether what that place says of a model is for the provider that counts; `provider` comes first in FIELDS."""
+    return said[place].get("provider", values.get("provider")) == values.get("provider")
 
 
 def _trusted(dotenv: Layer) -> tuple[Layer, list[str]]:
@@ -132,12 +212,13 @@ def _trusted(dotenv: Layer) -> tuple[Layer, list[str]]:
     return msgspec.structs.replace(dotenv, values=kept), refused
 
 
-def _stray_keys(settings: Settings, catalog: Catalog, sources: Mapping[str, str]) -> list[str]:
-    """A sentence where a `.env` would send a key elsewhere that it does not hold itself."""
+def _stray_keys(settings: Settings, catalog: Catalog, sources: Mapping[str, str], *, own: bool) -> list[str]:
+    """A sentence where a `.env` would send a key elsewhere that it does not hold itself; one that is a link to a file
+    of another folder (not `own`) holds none."""
     if sources.get("base_url") != ".env" or not settings.base_url:
         return []
     variables = credential_variables(settings.provider, catalog)
-    foreign = [name for name in variables if sources.get(name) not in (None, ".env")]
+    foreign = [name for name in variables if sources.get(name) not in ((None, ".env") if own else (None,))]
     if not foreign:
         return []
     return [
@@ -146,10 +227,17 @@ def _stray_keys(settings: Settings, catalog: Catalog, sources: Mapping[str, str]
     ]
 
 
-def _keys(layers: Sequence[Layer], catalog: Catalog, sources: dict[str, str]) -> dict[str, Secret]:
-    """The keys by the variables that the catalog names, each noted in `sources`."""
+def _keys(
+    layers: Sequence[Layer], catalog: Catalog, sources: dict[str, str], project: Project | None
+) -> dict[str, Secret]:
+    """The keys by the variables that the catalog and the project's files name, each noted in `sources`."""
+    names = dict.fromkeys(all_credential_variables(catalog))
+    if project is not None:
+        from orchestrator_v2.config.model_keys import references
+
+        names |= dict.fromkeys(sorted(references(project)))
     keys: dict[str, Secret] = {}
-    for name in all_credential_variables(catalog):
+    for name in names:
         layer = next((layer for layer in layers if name in layer.variables), None)
         if layer is not None:
             keys[name] = Secret(layer.variables[name])

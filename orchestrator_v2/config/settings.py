@@ -63,8 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     model_origins: Annotated[
         str,
         Meta(
-            description="Model servers on this machine or network that the server's users may name, comma separated,"
-            " such as http://localhost:11434."
+            description="Model servers that the server's users may name though they are on this machine or network, and"
+            " that keys may be sent to by a project's file; comma separated, such as http://localhost:11434."
         ),
     ] = ""
     runs_at_once: Annotated[int, Meta(ge=1, le=256, description="How many runs the server drives at once.")] = 4

@@ -61,17 +61,36 @@ def test_without_any_setting_the_defaults_hold(machine: Machine) -> None:
 
 
 def test_each_place_wins_over_the_one_below(machine: Machine) -> None:
-    """Flag over environment over .env over user file over default, and the source says which it was."""
-    machine.user_file('parallelism = 1\nprovider = "file"\nmodel = "file"\nbase_url = "http://file"\n')
-    machine.dotenv("ORCHESTRATOR_PROVIDER=dotenv\nORCHESTRATOR_MODEL=dotenv\nORCHESTRATOR_BASE_URL=http://dotenv\n")
+    """A flag wins over all. Of the process the environment is next, then .env, then the user's file; of models and
+    budgets it is the user's file first. The source says which it was."""
+    machine.user_file('parallelism = 1\nlog_level = "error"\nmodel = "file"\nbudget_usd = 1\n')
+    machine.dotenv("ORCHESTRATOR_LOG_LEVEL=info\nORCHESTRATOR_MODEL=dotenv\nORCHESTRATOR_RETRY_FACTOR=3\n")
     loaded = machine.load(
-        {"base_url": "http://flag", "mode": None}, ORCHESTRATOR_MODEL="env", ORCHESTRATOR_BASE_URL="http://env"
+        {"base_url": "http://flag", "mode": None},
+        ORCHESTRATOR_MODEL="env",
+        ORCHESTRATOR_BUDGET_USD="2",
+        ORCHESTRATOR_LOG_LEVEL="debug",
+        ORCHESTRATOR_BASE_URL="http://env",
     )
-    assert (loaded.settings.parallelism, loaded.sources["parallelism"]) == (1, "config file")
-    assert (loaded.settings.provider, loaded.sources["provider"]) == ("dotenv", ".env")
-    assert (loaded.settings.model, loaded.sources["model"]) == ("env", "environment")
-    assert (loaded.settings.base_url, loaded.sources["base_url"]) == ("http://flag", "flag")
-    assert (loaded.settings.mode, loaded.sources["mode"]) == ("simulated", "default")
+    settings, sources = loaded.settings, loaded.sources
+    assert (settings.log_level, sources["log_level"]) == ("debug", "environment")
+    assert (settings.retry_factor, sources["retry_factor"]) == (3, ".env")
+    assert (settings.parallelism, sources["parallelism"]) == (1, "config file")
+    assert (settings.model, sources["model"]) == ("file", "config file")
+    assert (settings.budget_usd, sources["budget_usd"]) == (1, "config file")
+    assert (settings.base_url, sources["base_url"]) == ("http://flag", "flag")
+    assert (settings.mode, sources["mode"]) == ("simulated", "default")
+
+
+def test_what_was_set_for_one_provider_is_not_taken_for_another(machine: Machine) -> None:
+    """The user's provider wins over the environment's, whose model and base_url are then nobody's; without a provider
+    of its own the environment speaks of the user's."""
+    machine.user_file('provider = "openai"\n')
+    elsewhere = {"ORCHESTRATOR_MODEL": "claude", "ORCHESTRATOR_BASE_URL": "https://proxy.example"}
+    loaded = machine.load(ORCHESTRATOR_PROVIDER="anthropic", **elsewhere)
+    assert (loaded.settings.provider, loaded.settings.model, loaded.settings.base_url) == ("openai", "", "")
+    assert loaded.sources["model"] == "environment (for another provider, not used)"
+    assert machine.load(ORCHESTRATOR_MODEL="gpt-6-luna").settings.model == "gpt-6-luna"
 
 
 def test_text_becomes_the_right_type(machine: Machine) -> None:
