@@ -23,7 +23,7 @@ _COUNTS = {"calls": 480, "streams": 60}
 
 def measure(quick: bool, log: Callable[[str], None]) -> dict[str, Any]:
     """CPU milliseconds of a call and a stream for each client, what ours is to the others, and what grows."""
-    with _server() as address:
+    with model_server() as address:
         figures: dict[str, Any] = {
             what: _in_turns(address, what, count, 2 if quick else 5, log) for what, count in _COUNTS.items()
         }
@@ -63,7 +63,8 @@ def _client(name: str) -> Command:
 
 
 @contextmanager
-def _server() -> Iterator[str]:
+def model_server() -> Iterator[str]:
+    """The address of a local server in a process of its own."""
     process = subprocess.Popen(
         [sys.executable, str(HERE / "llm_server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -1,7 +1,8 @@
 """A local server that speaks as much of Anthropic's Messages wire as a benchmark needs, as fast as it can.
 
-Answers are made once and sent as they are; the prompt says which: `229` asks for a stream of 229 deltas. Who asks is
-`llm_clients.py`; it runs in a process of its own, so that its CPU is not the clients'.
+Answers are made once and sent as they are; the prompt says which: `229` asks for a stream of 229 deltas, `bench.echo`
+for JSON. Who asks is `llm_clients.py` and `operations.py`; it runs in a process of its own, so that its CPU is not
+theirs.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ def _event(kind: str, **fields: object) -> bytes:
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
 
 
-def _stream(deltas: int) -> bytes:
-    size = max(1, len(TEXT) // deltas)
+def _stream(deltas: int, text: str = TEXT) -> bytes:
+    size = max(1, -(-len(text) // deltas))
     usage = {"input_tokens": 20, "output_tokens": 60}
     message = {
         "id": "msg_1",
@@ -30,7 +31,8 @@ def _stream(deltas: int) -> bytes:
         "stop_sequence": None,
         "usage": usage,
     }
-    pieces = [TEXT[at * size : (at + 1) * size] or "x" for at in range(deltas)]
+    pieces = [text[at * size : (at + 1) * size] for at in range(deltas)]
+    pieces = [piece or ("x" if text is TEXT else " ") for piece in pieces]
     return b"".join(
         [
             _event("message_start", message=message),
@@ -43,24 +45,39 @@ def _stream(deltas: int) -> bytes:
     )
 
 
+def _whole(text: str) -> bytes:
+    return json.dumps(
+        {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "model": "claude-sonnet-5-5",
+            "content": [{"type": "text", "text": text}],
+            "stop_reason": "end_turn",
+            "stop_sequence": None,
+            "usage": {"input_tokens": 20, "output_tokens": 60},
+        }
+    ).encode()
+
+
 def _response(kind: bytes, body: bytes) -> bytes:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"\r\nrequest-id: req_1\r\n"
     return head + b"content-length: " + str(len(body)).encode() + b"\r\n\r\n" + body
 
 
-_WHOLE = {
-    "id": "msg_1",
-    "type": "message",
-    "role": "assistant",
-    "model": "claude-sonnet-5-5",
-    "content": [{"type": "text", "text": TEXT}],
-    "stop_reason": "end_turn",
-    "stop_sequence": None,
-    "usage": {"input_tokens": 20, "output_tokens": 60},
-}
-WHOLE = _response(b"application/json", json.dumps(_WHOLE).encode())
+ECHO = json.dumps({"text": TEXT})
+WHOLE = _response(b"application/json", _whole(TEXT))
 SHORT = _response(b"text/event-stream", _stream(12))
 LONG = _response(b"text/event-stream", _stream(229))
+ECHO_WHOLE = _response(b"application/json", _whole(ECHO))
+ECHO_SHORT = _response(b"text/event-stream", _stream(12, ECHO))
+
+
+def _answer(body: bytes) -> bytes:
+    streamed = b'"stream":true' in body.replace(b" ", b"")
+    if b"bench.echo" in body:
+        return ECHO_SHORT if streamed else ECHO_WHOLE
+    return (LONG if b"229" in body else SHORT) if streamed else WHOLE
 
 
 class Conversation(asyncio.Protocol):
@@ -77,8 +94,7 @@ class Conversation(asyncio.Protocol):
             if len(self._held) < end + 4 + size:
                 return
             body, self._held = self._held[end + 4 : end + 4 + size], self._held[end + 4 + size :]
-            streamed = b'"stream":true' in body.replace(b" ", b"")
-            self._transport.write((LONG if b"229" in body else SHORT) if streamed else WHOLE)  # type: ignore[attr-defined]
+            self._transport.write(_answer(body))  # type: ignore[attr-defined]
 
 
 async def main() -> None:

@@ -16,14 +16,16 @@ from typing import Any
 
 import command_line
 import llm
+import operations
 import processes
 import server
+import tasks
 from table import machine, table
 from targets import faults
 
 HERE = Path(__file__).parent
 PEER_PYTHON = HERE.parent / ".benchmarks-env" / "bin" / "python"
-PARTS = ("workloads", "processes", "command-line", "llm", "server", "postgres", "langgraph")
+PARTS = ("workloads", "processes", "command-line", "llm", "operations", "tasks", "server", "postgres", "langgraph")
 
 
 def main() -> int:
@@ -36,6 +38,8 @@ def main() -> int:
         "processes": lambda: processes.measure(processes.python("ours.py"), options.quick, _log),
         "command-line": lambda: command_line.measure(options.quick, _log),
         "llm": lambda: llm.measure(options.quick, _log),
+        "operations": lambda: operations.measure(options.quick, _log),
+        "tasks": lambda: tasks.measure(options.quick, _log),
         "server": lambda: server.measure(options.quick, _log),
         "postgres": lambda: {"postgres": processes.ask(processes.python("postgres.py"))},
     }

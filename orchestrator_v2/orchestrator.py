@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Mapping
 from pathlib import Path
 
 from orchestrator_v2.core.errors import FencedError, OutputPathError, RunStateError, UnknownNameError, WorkspaceError
+from orchestrator_v2.engine.engine import NewRun
 from orchestrator_v2.engine.history import files_of, phase_commits
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import RunRow
@@ -64,6 +65,10 @@ class Orchestrator(RunReader):
         new = self._parts.settle(request)
         if request.out is not None:
             await self._parts.check_out(request.out, None)
+        return await self._engine.create_project(new)
+
+    async def begin(self, new: NewRun) -> RunSession:
+        """`start` for a run that was settled elsewhere, such as one that answers an operation."""
         return await self._engine.create_project(new)
 
     async def drive(self, session: RunSession) -> ProjectState:

@@ -15,10 +15,13 @@ from orchestrator_v2.core.ids import IdSource
 from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.manager import LLMManager
+from orchestrator_v2.operation_bootstrap import operations_over
+from orchestrator_v2.operation_wiring import OperationWiring
 from orchestrator_v2.service.accounts import AccountService
 from orchestrator_v2.service.changes import Changes
 from orchestrator_v2.service.credentials import CredentialService
 from orchestrator_v2.service.keeper import Keeper
+from orchestrator_v2.service.operations import OperationService
 from orchestrator_v2.service.projects import ProjectService
 from orchestrator_v2.service.room import Room
 from orchestrator_v2.service.runs import RunService
@@ -43,7 +46,8 @@ async def open_service(
     """
     base = await lay_foundation(loaded, clock=clock, ids=ids, random=random, probe=probe, factory=factory)
     changes = Changes(base.journal)
-    orchestrator = build(base, listener=changes.heard, sandbox=sandbox)
+    wiring = OperationWiring()
+    orchestrator = build(base, listener=changes.heard, sandbox=sandbox, operations=wiring)
     keeper = Keeper(orchestrator, at_once=loaded.settings.runs_at_once)
     owners, projects, ids = base.owners(), base.journal.projects(), base.ids
     room = Room(orchestrator, loaded.settings.runs_per_user)
@@ -62,6 +66,7 @@ async def open_service(
             room=room,
         ),
         runs=RunService(orchestrator, keeper, changes, room),
+        operations=OperationService(operations_over(base, orchestrator, wiring), owners.keyring, keeper, room),
         accounts=AccountService(owners.accounts, base.journal.usage(), clock=base.clock, ids=ids),
         credentials=CredentialService(
             owners.keyring, base.models, manager, check_address=base.egress.check, clock=base.clock

@@ -22,12 +22,12 @@ from orchestrator_v2.api.pages import runs as page_runs
 from orchestrator_v2.api.pages import settings as page_settings
 from orchestrator_v2.api.pages import sign_in as page_sign_in
 from orchestrator_v2.api.pages import users as page_users
-from orchestrator_v2.api.routes import admin, artifacts, catalog, events, health, projects, runs, users
+from orchestrator_v2.api.routes import admin, artifacts, catalog, events, health, operations, projects, runs, users
 from orchestrator_v2.api.web.render import Pages
 from orchestrator_v2.config.settings import Settings
 from orchestrator_v2.service.service import Service
 
-_ROUTERS = (users, admin, projects, runs, events, artifacts, catalog, health)
+_ROUTERS = (users, admin, projects, runs, operations, events, artifacts, catalog, health)
 _PAGES = (page_sign_in, page_projects, page_runs, page_settings, page_users)
 _ABOUT = """A brief goes in; eight agents hand back a tested project in a git repository.
 

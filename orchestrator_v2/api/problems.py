@@ -26,6 +26,7 @@ from orchestrator_v2.core.errors import (
     StoreError,
     UnauthenticatedError,
 )
+from orchestrator_v2.core.operation_errors import OperationError, RateLimitError
 from orchestrator_v2.core.secrets import Secret, redact
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Problem(BaseModel):
     why: str = ""
     do: str = Field("", description="What to do about it.")
     correlation_id: str = Field("", description="Names this request in the server's log.")
+    context: dict[str, Any] | None = Field(None, description="Of an operation: where it happened, for machines.")
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -70,7 +72,14 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def problem(
-    status: int, code: str, detail: str, why: str = "", do: str = "", *, headers: Mapping[str, str] | None = None
+    status: int,
+    code: str,
+    detail: str,
+    why: str = "",
+    do: str = "",
+    *,
+    headers: Mapping[str, str] | None = None,
+    context: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
     body = Problem(
         title=HTTPStatus(status).phrase,
@@ -80,18 +89,29 @@ def problem(
         why=why,
         do=do,
         correlation_id=CORRELATION.get(),
+        context=None if context is None else dict(context),
     )
-    return JSONResponse(body.model_dump(), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+    shown = body.model_dump(exclude=None if context is not None else {"context"})
+    return JSONResponse(shown, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
 def of_error(error: OrchestratorError, secrets: Iterable[Secret] = ()) -> JSONResponse:
     """An error of the tree as an answer, without any key that its words may hold."""
     headers: dict[str, str] = {}
-    if isinstance(error, LimitedError):
+    if isinstance(error, LimitedError | RateLimitError):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, UnauthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"
-    return problem(error.http_status, error.code, *words_of(error, secrets), headers=headers)
+    context = _without_keys(error.context, secrets) if isinstance(error, OperationError) else None
+    return problem(error.http_status, error.code, *words_of(error, secrets), headers=headers, context=context)
+
+
+def _without_keys(value: Any, secrets: Iterable[Secret]) -> Any:
+    if isinstance(value, dict):
+        return {redact(str(name), secrets): _without_keys(item, secrets) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_keys(item, secrets) for item in value]
+    return redact(value, secrets) if isinstance(value, str) else value
 
 
 def words_of(error: OrchestratorError, secrets: Iterable[Secret] = ()) -> tuple[str, str, str]:

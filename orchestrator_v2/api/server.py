@@ -23,8 +23,8 @@ from orchestrator_v2.service.service import Service
 # How long a connection may take to send its first request, or stay idle between two (seconds).
 HEADER_SECONDS = 15.0
 KEEP_ALIVE = 30
-# How long open answers may go on once the server is to end (seconds); the runs' own drain takes 30.
-GRACE = 1
+# How long open answers may go on once the server is to end (seconds): an operation's calls drain as runs do, for 30.
+GRACE = 31
 # As many files as the server asks the system for; what it may not have it does without.
 MOST_FILES = 65_536
 
@@ -125,9 +125,12 @@ class _Server(uvicorn.Server):
         self._service = service
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Streams end first: they would go on for as long as anybody listens."""
+        """Streams end first: they would go on for as long as anybody listens. Nothing further is begun for those who
+        wait for an answer: they are told that it goes on with the next start."""
         await self._service.changes.close()
+        draining = asyncio.create_task(self._service.keeper.stop())
         await super().shutdown(sockets)
+        await draining
 
 
 class _Punctual(H11Protocol):

@@ -17,6 +17,7 @@ from orchestrator_v2.cli import (
     estimate_command,
     exit_codes,
     model_commands,
+    op_commands,
     read_commands,
     record_commands,
     render,
@@ -69,6 +70,7 @@ def build_app() -> typer.Typer:
     for panel, commands in _PANELS.items():
         for command in commands:
             app.command(command.__name__.rstrip("_"), cls=Command, rich_help_panel=panel)(command)
+    app.add_typer(op_commands.op, rich_help_panel="Start and go on")
     app.add_typer(server_commands.users, rich_help_panel="Serve")
     app.add_typer(server_commands.keys, rich_help_panel="Serve")
     app.add_typer(model_commands.providers, rich_help_panel="Set up")

@@ -66,6 +66,10 @@ class Keeper:
             return
         self._spawn(run_id, session.state.begun.owner_id, partial(self._orchestrator.drive, session))
 
+    def look(self) -> None:
+        """Looks for runs that could go on now, not when the next second is over."""
+        self._poke.set()
+
     def attend(self, run_id: str) -> None:
         """Has a signal taken that was sent to a run: by whoever drives it, or here, without waiting for a turn."""
         if run_id in self._busy or self._stopping.is_set():

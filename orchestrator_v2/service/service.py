@@ -20,6 +20,7 @@ from orchestrator_v2.service.accounts import AccountService
 from orchestrator_v2.service.changes import Changes
 from orchestrator_v2.service.credentials import CredentialService
 from orchestrator_v2.service.keeper import Keeper
+from orchestrator_v2.service.operations import OperationService
 from orchestrator_v2.service.projects import ProjectService
 from orchestrator_v2.service.runs import RunService
 
@@ -31,6 +32,7 @@ class Service(msgspec.Struct, frozen=True):
     orchestrator: Orchestrator
     projects: ProjectService
     runs: RunService
+    operations: OperationService
     accounts: AccountService
     credentials: CredentialService
     keeper: Keeper

@@ -47,6 +47,8 @@ PARAMETERS: Mapping[str, str] = {
     # A page's address names a provider; whose key that is stands in no address.
     "provider": "",
     "user_id": "user",
+    "operation_run": "operation",
+    "operation_id": "",
 }
 # Parameters that are one of a few words; each makes a route of its own here.
 WORDS: Mapping[str, tuple[str, ...]] = {"verb": tuple(VERBS), "part": links.PARTS, "name": ("style.css",)}
@@ -67,6 +69,7 @@ BODIES: Mapping[tuple[str, str], Any] = {
     ("POST", "/users/me/provider-settings"): {"llm_provider": "groq", "api_key": "gsk_0123456789abcdef0123"},
     ("POST", "/users/me/provider-test"): {"llm_provider": "anthropic"},
     ("PUT", "/users/me/agents"): {"agents": {}},
+    ("POST", "/operations/{operation_id}"): {"data": {"pillars": [{"name": "Swift", "description": "Never wait."}]}},
 }
 # What the page's forms send beside their mark; a page's form that is not here sends no field.
 FORMS: Mapping[str, Mapping[str, str]] = {

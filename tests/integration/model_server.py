@@ -10,11 +10,12 @@ import asyncio
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from server_process import Client, Server
 
 from orchestrator_v2.testing.fake_anthropic import FakeAnthropic, Script
+from orchestrator_v2.testing.fake_server import FakeServer
 from orchestrator_v2.testing.worked_answers import worked_reply
 
 # What `auto` comes to once there is a key; nobody bears these words elsewhere.
@@ -25,9 +26,10 @@ OPERATORS = "sk-ant-api03-operators-own-77d0c1ab93e2"
 class ModelServer:
     """`answers` is changed by a test at will; `fake` has what was asked."""
 
-    def __init__(self) -> None:
-        self.answers: Script = worked_reply
-        self.fake = FakeAnthropic(default=self._answer)
+    def __init__(self, wire: type[FakeServer[Any]] = FakeAnthropic, provider: str = "anthropic") -> None:
+        self.answers: Any = worked_reply
+        self.provider = provider
+        self.fake = wire(default=self._answer)  # type: ignore[call-arg]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -78,5 +80,5 @@ class ModelServer:
         """The client's key for this provider."""
         client.post(
             "/users/me/provider-settings",
-            {"llm_provider": "anthropic", "api_key": key, "base_url": self.url, **more},
+            {"llm_provider": self.provider, "api_key": key, "base_url": self.url, **more},
         )

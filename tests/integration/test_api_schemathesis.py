@@ -7,6 +7,7 @@ many requests are made up for each operation, beside those that cover each rule 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ def test_no_check_fails(server: Server, tmp_path: Path, role: str) -> None:
     kept = bystander.project("Not to be touched", run=False)
     run = checked(server, server.user(f"the {role}", role), tmp_path)
     assert run.returncode == 0, run.stdout[-6_000:] + run.stderr
-    assert "Tested: 4" in run.stdout
+    asked = re.search(r"Tested: (\d+)", run.stdout)
+    assert asked is not None and int(asked[1]) >= 45, run.stdout[-6_000:]
     assert bystander.get("/projects")["items"] == [kept]
     assert not [line for line in server.log() if line["level"] in ("error", "critical")]

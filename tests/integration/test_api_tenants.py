@@ -24,6 +24,8 @@ NOBODYS = {
     "path": "docs/intake.md",
     "provider": "mistral",
     "user_id": "usr_000000000000",
+    "operation_run": "op_000000000000",
+    "operation_id": "pillars.validate",
 }
 
 
@@ -51,6 +53,11 @@ class Owner:
         self.project = self.client.project(f"Of {name}", workflow_yaml=REVIEWED)
         self.run = self.project["run"]["id"]
         assert self.client.ended(self.run) == "waiting_review"
+        asked = {
+            "data": {"pillars": [{"name": "Swift", "description": f"{name} never waits."}]},
+            "run_mode": "simulated",
+        }
+        self.operation = self.client.post("/operations/pillars.validate", asked)["metadata"]["run_id"]
         self.token = self.client.post("/users/me/tokens", {"label": "second"})
         key = {"llm_provider": "anthropic", "api_key": "sk-ant-api03-the-owners-own-0123456789"}
         self.client.post("/users/me/provider-settings", key)
@@ -66,6 +73,8 @@ class Owner:
             "path": "docs/intake.md",
             "provider": "anthropic",
             "user_id": self.id,
+            "operation_run": self.operation,
+            "operation_id": "pillars.validate",
         }
 
     def everything(self) -> Any:
@@ -73,7 +82,8 @@ class Owner:
         ask = self.client.get
         run = [ask(f"/runs/{self.run}{more}") for more in ("", "/artifacts", "/events", "/checkpoints", "/cost")]
         own = [ask(f"/users/me{more}") for more in ("", "/tokens", "/provider-settings", "/usage")]
-        return [ask("/projects"), ask("/runs"), ask(f"/projects/{self.project['id']}"), run, own]
+        operations = [ask("/operations/runs"), ask(f"/operations/runs/{self.operation}")]
+        return [operations, ask("/projects"), ask("/runs"), ask(f"/projects/{self.project['id']}"), run, own]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pytest
 from orchestrator_v2.core.clock import ManualClock
 from orchestrator_v2.core.errors import OrchestratorError
 from orchestrator_v2.core.secrets import Secret
-from orchestrator_v2.llm.catalog import Dialect, load_catalog
+from orchestrator_v2.llm.catalog import Dialect, ModelRow, load_catalog
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.own_rows import PROVIDER_FIELDS, with_own_rows
 from orchestrator_v2.llm.types import InvokeOptions, LLMConfig
@@ -99,13 +99,25 @@ def test_the_examples_of_own_prices_are_good(tmp_path: Path) -> None:
     assert catalog["anthropic"].models["claude-sonnet-6"].native_search
 
 
+def test_the_example_of_what_a_local_model_can_is_good(tmp_path: Path) -> None:
+    """The facts of the how-to load as they stand, and the level has the words that are given for it."""
+    path = tmp_path / "models.toml"
+    path.write_text(blocks(USING, "toml")[1])
+    catalog, problems = with_own_rows(path, now=1_795_219_200.0)
+    assert problems == []
+    ollama = catalog["ollama"]
+    facts = ollama.models["qwen3-vl:8b"]
+    assert (facts.vision, facts.tools, facts.reasoning) == (True, True, ("none", "high"))
+    assert (ollama.reasoning["none"], ollama.reasoning["high"]) == ({"think": False}, {"reasoning_effort": "high"})
+
+
 def test_the_how_tos_name_every_field() -> None:
     """A field of a provider's table or dialect that is there is explained, and none that is gone."""
     rows = re.findall(r"^\| (`[\w`, ]+`) \|", ADDING[ADDING.index("| `dialect` |") :], re.MULTILINE)
     explained = {name for row in rows for name in re.findall(r"\w+", row)} - {"dialect"}
     assert explained == set(Dialect.__struct_fields__)
     told = set(re.findall(r"`(\w+)`", USING))
-    assert set(PROVIDER_FIELDS) <= told
+    assert {*PROVIDER_FIELDS, *ModelRow.__struct_fields__} <= told
 
 
 def test_a_wire_of_ones_own_comes_by_its_entry_point(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from orchestrator_v2.api.web import links
 from orchestrator_v2.api.web.new_view import AGENT
 from orchestrator_v2.api.web.settings_view import settings_page
 from orchestrator_v2.api.web.usage_view import usage_page
-from orchestrator_v2.core.accounts import User
+from orchestrator_v2.core.accounts import OPERATIONS, User
 from orchestrator_v2.core.errors import InputError
 from orchestrator_v2.service.service import Service
 
@@ -99,6 +99,7 @@ async def drop_token(token_id: Id, user: CurrentUser, service: TheService, field
 async def usage(request: Request, user: CurrentUser, service: TheService) -> Response:
     views = await service.projects.page(user, limit=_NAMED)
     names = {view.row.project_id: view.row.name for view in views}
+    names[OPERATIONS] = "typed operations"
     lines = await service.accounts.usage(user, days=_MONTH)
     return html(request, user, "usage.html", usage=usage_page(lines, today=_today(service), projects=names))
 

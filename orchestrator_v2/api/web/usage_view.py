@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrator_v2.api.web import links
 from orchestrator_v2.api.web.charts import Chart, Row, columns, rows
-from orchestrator_v2.core.accounts import UsageLine
+from orchestrator_v2.core.accounts import OPERATIONS, UsageLine
 from orchestrator_v2.core.text import one_line, short_number
 from orchestrator_v2.core.usage import usd
 
@@ -77,7 +77,7 @@ def usage_page(
 
 
 def _project(project_id: str, names: Mapping[str, str]) -> str:
-    return links.project(project_id) if project_id in names else ""
+    return links.project(project_id) if project_id in names and project_id != OPERATIONS else ""
 
 
 def _tokens(each: Sum) -> int:
