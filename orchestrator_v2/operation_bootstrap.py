@@ -101,7 +101,7 @@ def operations_over(
             replies=replies,
             router=OperationRouter(base.loaded, settling_of(base, key), base.models, keys, base.clock),
             registry=wiring.registry(),
-            digest=lambda handler: str(wiring.prompts(handler).digest),
+            prompts=wiring.prompts,
             once=Once(replies, base.ids),
             clock=base.clock,
             close=orchestrator.aclose,

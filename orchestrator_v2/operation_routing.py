@@ -16,7 +16,7 @@ from orchestrator_v2.config.project_config import ProjectConfig
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import ForbiddenError
 from orchestrator_v2.core.operation_errors import InvalidRequestError, ModelUnavailableError
-from orchestrator_v2.core.secrets import REDACTED
+from orchestrator_v2.core.secrets import redact
 from orchestrator_v2.core.usage import NANO, nano_usd
 from orchestrator_v2.core.workflow import ModelChoice, Phase, Workflow
 from orchestrator_v2.engine.engine import NewRun
@@ -89,10 +89,12 @@ class OperationRouter:
             warnings=tuple(decision.get("warnings", ())),
         )
 
-    def scrub(self, text: str) -> str:
-        for secret in live_secrets(self._loaded):
-            text = text.replace(secret.reveal(), REDACTED)
-        return text
+    def scrub(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return redact(value, live_secrets(self._loaded))
+        if isinstance(value, dict):
+            return {name: self.scrub(item) for name, item in value.items()}
+        return [self.scrub(item) for item in value] if isinstance(value, list | tuple) else value
 
     def _mode(self, request: LLMRequest, caller: Caller) -> str:
         """What is said, else what the settings say; who names a model and has set no mode wants that model."""

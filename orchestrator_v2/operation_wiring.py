@@ -5,12 +5,15 @@ All of it is loaded when the first operation is asked for; who asks is `operatio
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from orchestrator_v2.engine.ports import RunContext, TaskRunner
 from orchestrator_v2.engine.state_models import TaskDefinition, TaskOutcome
 from orchestrator_v2.llm.base import Invoker
+
+_log = logging.getLogger(__name__)
 
 ClientForTask = Callable[[TaskDefinition, RunContext], Awaitable[Invoker]]
 
@@ -25,11 +28,16 @@ class OperationWiring:
         self._prompts: dict[str, Any] = {}
 
     def registry(self) -> Any:
-        """The `OperationRegistry`. Raises `ConfigError` naming a handler that is broken."""
+        """The `OperationRegistry`; what other packages bring in a broken state is set aside, with a warning in the log.
+
+        Raises `ConfigError` for what is wrong with a handler that was given.
+        """
         if self._registry is None:
             from orchestrator_v2.operations.registry import load_registry
 
             self._registry = load_registry(self._handlers)
+            for name, why in self._registry.broken.items():
+                _log.warning("The operation '%s' is set aside. %s.", name, why)
         return self._registry
 
     def prompts(self, handler: Any) -> Any:

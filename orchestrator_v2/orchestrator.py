@@ -11,15 +11,16 @@ from collections.abc import Awaitable, Mapping
 from pathlib import Path
 
 from orchestrator_v2.core.errors import FencedError, OutputPathError, RunStateError, UnknownNameError, WorkspaceError
+from orchestrator_v2.engine.decisions import LEFT
 from orchestrator_v2.engine.engine import NewRun
 from orchestrator_v2.engine.history import files_of, phase_commits
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import RunRow
-from orchestrator_v2.engine.replay import REPLAY, Replayed
+from orchestrator_v2.engine.replay import Replayed
 from orchestrator_v2.engine.session import RunSession, admit_none
 from orchestrator_v2.engine.state_models import TERMINAL, PhaseStatus, ProjectState, RunStatus
 from orchestrator_v2.parts import ArchiveKind, Parts, RunRequest
-from orchestrator_v2.run_reader import POLL, RunReader
+from orchestrator_v2.run_reader import POLL, RunReader, refuse_operation, refuse_replay
 
 # How long a command waits for the process that drives a run to take its signal (seconds).
 _SIGNAL_WAIT = 5.0
@@ -120,23 +121,38 @@ class Orchestrator(RunReader):
         return await self.drive(session)
 
     async def resumed(
-        self, run_id: str, *, by: str = "", budget: int | None = None, tasks: int | None = None
+        self,
+        run_id: str,
+        *,
+        by: str = "",
+        budget: int | None = None,
+        tasks: int | None = None,
+        attended: bool | None = None,
     ) -> RunSession:
         """What `resume` does first: the run is going on, by the journal; `drive` walks it.
 
-        With `tasks` it starts at most so many, and then pauses.
+        With `tasks` it starts at most so many, and then pauses. `attended` says whether somebody waits for it from now
+        on (None: as before).
         """
         session = await self._claimed(run_id)
-        await self._give_back_on_error(session, self._go_on(session, by, budget, tasks))
+        await self._give_back_on_error(session, self._go_on(session, by, budget, tasks=tasks, attended=attended))
         return session
 
-    async def _go_on(self, session: RunSession, by: str, budget: int | None, tasks: int | None = None) -> None:
+    async def _go_on(
+        self,
+        session: RunSession,
+        by: str,
+        budget: int | None,
+        *,
+        tasks: int | None = None,
+        attended: bool | None = None,
+    ) -> None:
         if session.state.status is RunStatus.RUNNING:
-            await self._engine.recover(session, budget=budget)
+            await self._engine.recover(session, budget=budget, attended=attended)
         elif session.state.status is RunStatus.WAITING_REVIEW and budget is None:
             await self._engine.recover(session, by=by or "resume")
         else:
-            await self._engine.resume(session, by=by, budget=budget, tasks=tasks)
+            await self._engine.resume(session, by=by, budget=budget, tasks=tasks, attended=attended)
 
     async def wait(self, state: ProjectState) -> ProjectState:
         """Goes on with a run each time its provider lets it, until it ends or waits for something else.
@@ -182,6 +198,7 @@ class Orchestrator(RunReader):
 
     async def rolled_back(self, run_id: str, phase: str, replacements: Mapping[str, bytes]) -> RunSession:
         """What `rollback` does first; `drive` walks it."""
+        refuse_operation(await self._engine.row(run_id))
         session = await self._claimed(run_id)
         await self._give_back_on_error(session, self._engine.rollback(session, phase, replacements))
         return session
@@ -193,7 +210,8 @@ class Orchestrator(RunReader):
         if out is not None:
             await self._parts.check_out(out, None)
         row = await self._engine.row(run_id)
-        _refuse_replay(row)
+        refuse_replay(row)
+        refuse_operation(row)
         return await self._engine.fork(row.run_id, phase, replacements, out=_absolute(out))
 
     async def replay(self, run_id: str, *, out: Path | None = None) -> Replayed:
@@ -223,7 +241,7 @@ class Orchestrator(RunReader):
         waiting = [name for name, entry in state.phases.items() if entry.status is PhaseStatus.WAITING_REVIEW]
         if not waiting or state.status in TERMINAL:
             raise RunStateError(f"Run {row.run_id} has nothing that waits for a review.", f"It is {state.status}.")
-        _refuse_replay(row)
+        refuse_replay(row)
         if phase and phase not in waiting:
             raise UnknownNameError("phase that waits for a review", phase, waiting)
         chosen = phase or sorted(waiting)[0]
@@ -280,7 +298,8 @@ class Orchestrator(RunReader):
         return [run_id for run_id in await self._journal.signalled() if run_id not in self._driven]
 
     async def take_up(self, run_id: str) -> RunSession | None:
-        """Claims a run that could go on, and goes on with it; None where it cannot any more, or another drives it."""
+        """Claims a run that could go on, and goes on with it; None where it cannot any more, or another drives it, or
+        whoever waited for it is gone: that one is paused."""
         session = None if run_id in self._driven else await self._engine.open(run_id)
         if session is None:
             return None
@@ -291,6 +310,10 @@ class Orchestrator(RunReader):
             await self._journal.release(session.claim)
             return None
         await self._engine.recover(session)
+        if session.state.attended:
+            await session.record(LEFT)
+            await self._journal.release(session.claim)
+            return None
         return session
 
     async def take_signals(self, run_id: str) -> bool:
@@ -316,7 +339,7 @@ class Orchestrator(RunReader):
 
     async def _claimed(self, run_id: str) -> RunSession:
         row = await self._engine.row(run_id)
-        _refuse_replay(row)
+        refuse_replay(row)
         session = None if row.run_id in self._driven else await self._engine.open(row.run_id)
         for _ in range(_LETTING_GO if session is None and row.status != RunStatus.RUNNING else 0):
             # It stands still already, and whoever drove it is about to let go of it.
@@ -359,15 +382,6 @@ class Orchestrator(RunReader):
         if row.out != _absolute(out):
             await self._journal.set_out(row.run_id, _absolute(out))
         return tree
-
-
-def _refuse_replay(row: RunRow) -> None:
-    if row.mode == REPLAY:
-        raise RunStateError(
-            f"Run {row.run_id} is a replay of {row.forked_from}.",
-            "A replay ends where its recording ends.",
-            f"Work on with the run itself: `orchestrator resume {row.forked_from}`, or `fork` it.",
-        )
 
 
 def _absolute(out: Path | None) -> str:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from orchestrator_v2.agents.estimating import PhaseEstimate
-from orchestrator_v2.core.errors import UnknownNameError
+from orchestrator_v2.core.errors import RunStateError, UnknownNameError
 from orchestrator_v2.core.events import Recorded
 from orchestrator_v2.core.records import Artifact
 from orchestrator_v2.engine.phase_graph import PhaseGraph
@@ -125,3 +125,23 @@ class RunReader:
         rows = await self._journal.runs(owner_id=owner, statuses=(RunStatus.COMPLETED,), limit=_HISTORY)
         past = [(row.workflow, await self._parts.calls(row.run_id)) for row in rows if row.mode == "real"]
         return self._parts.estimate(request, past)
+
+
+def refuse_replay(row: RunRow) -> None:
+    """Raises `RunStateError` for a run that ends where its recording ends."""
+    if row.mode == REPLAY:
+        raise RunStateError(
+            f"Run {row.run_id} is a replay of {row.forked_from}.",
+            "A replay ends where its recording ends.",
+            f"Work on with the run itself: `orchestrator resume {row.forked_from}`, or `fork` it.",
+        )
+
+
+def refuse_operation(row: RunRow) -> None:
+    """Raises `RunStateError` for a run that answers an operation."""
+    if row.operation:
+        raise RunStateError(
+            f"Run {row.run_id} answers the operation {row.operation}.",
+            "What its steps said is put in no file, and not replaced.",
+            "Ask the operation anew.",
+        )

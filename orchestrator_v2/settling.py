@@ -19,7 +19,7 @@ from orchestrator_v2.agents.templates import prompts_digest
 from orchestrator_v2.config.choosing import Chosen
 from orchestrator_v2.config.loader import LoadedSettings
 from orchestrator_v2.core.errors import BriefError, ConfigError, UnknownNameError, WorkflowError
-from orchestrator_v2.core.secrets import REDACTED, Secret
+from orchestrator_v2.core.secrets import Secret, redact
 from orchestrator_v2.core.usage import nano_usd
 from orchestrator_v2.core.workflow import BudgetRules, ModelChoice
 from orchestrator_v2.engine.engine import NewRun
@@ -276,10 +276,8 @@ class Settling:
         return load_workflow_named(workflow, checks=self._checks)
 
     def _without_keys(self, text: str) -> str:
-        """What a person typed, should a live key have been pasted into it: a brief is kept and sent for good."""
-        for secret in (*self._loaded.keys.values(), *([self._key] if self._key else ())):
-            text = text.replace(secret.reveal(), REDACTED)
-        return text
+        """What a person typed, should a key have been pasted into it: a brief is kept and sent for good."""
+        return redact(text, (*self._loaded.keys.values(), *([self._key] if self._key else ())))
 
     def _backing(self, request: RunRequest) -> Backing:
         """The mode that `auto` comes to, and the models behind it.

@@ -88,6 +88,15 @@ class Templates:
             lstrip_blocks=True,
         )
 
+    def check(self, name: str) -> None:
+        """Raises `ConfigError` when the template is missing or is no valid Jinja; its names are told by `render`."""
+        from jinja2 import TemplateError
+
+        try:
+            self._environment.get_template(name)
+        except TemplateError as problem:
+            raise _broken(name, problem) from problem
+
     def render(self, name: str, data: Mapping[str, Any]) -> str:
         """The template filled with plain data. Raises `ConfigError` when it is missing or uses an unknown name."""
         from jinja2 import TemplateError
@@ -95,8 +104,12 @@ class Templates:
         try:
             return self._environment.get_template(name).render(data)
         except TemplateError as problem:
-            raise ConfigError(
-                f"The prompt template '{name}' cannot be filled.",
-                f"{type(problem).__name__}: {problem.message}.",
-                "Mend the template, or reinstall the package.",
-            ) from problem
+            raise _broken(name, problem) from problem
+
+
+def _broken(name: str, problem: Any) -> ConfigError:
+    return ConfigError(
+        f"The prompt template '{name}' cannot be filled.",
+        f"{type(problem).__name__}: {problem.message}.",
+        "Mend the template, or reinstall the package.",
+    )

@@ -100,6 +100,8 @@ def of_error(error: OrchestratorError, secrets: Iterable[Secret] = ()) -> JSONRe
     headers: dict[str, str] = {}
     if isinstance(error, LimitedError | RateLimitError):
         headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, OperationError) and "retry_after" in error.context:
+        headers["Retry-After"] = str(error.context["retry_after"])
     if isinstance(error, UnauthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"
     context = _without_keys(error.context, secrets) if isinstance(error, OperationError) else None
@@ -171,6 +173,12 @@ def _methods(request: Request) -> list[str]:
 
 
 def _fault(request: Request, error: Exception) -> Response:
+    # The server closes the connection after this one; who is not told would send the next request into it.
     return problem(
-        500, "fault", "The server met a fault of its own.", "The log has the whole story.", "Give the correlation id."
+        500,
+        "fault",
+        "The server met a fault of its own.",
+        "The log has the whole story.",
+        "Give the correlation id.",
+        headers={"Connection": "close"},
     )

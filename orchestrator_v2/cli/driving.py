@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from orchestrator_v2.cli import exit_codes, render
 from orchestrator_v2.cli.given import Given
@@ -34,7 +34,7 @@ async def _drive(given: Given, work: Work, as_json: bool) -> int:
     watching = Watching(SystemClock(), as_json=as_json)
     async with await given.open(listener=watching.took, activity=watching.active) as orchestrator:
         watching.on_lost = orchestrator.stop
-        with _draining(orchestrator, watching) as stopping:
+        with draining(orchestrator, watching) as stopping:
             try:
                 state = await work(orchestrator, watching)
             except OrchestratorError:
@@ -59,32 +59,50 @@ def _say_kept(watching: Watching) -> None:
         render.note(f"Run {state.run_id} is kept; `orchestrator status {state.run_id}` shows it.")
 
 
-class Stopping:
-    """The first signal asks the orchestrator to drain, the second ends the process where it stands."""
+class Stoppable(Protocol):
+    def stop(self) -> None: ...
 
-    def __init__(self, orchestrator: Any, watching: Watching) -> None:
+
+class Shown(Protocol):
+    """Where a run that goes on is shown; `run_id` is empty as long as there is none."""
+
+    @property
+    def run_id(self) -> str: ...
+
+    def remark(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Stopping:
+    """The first signal asks what is `driven` to drain, the second ends the process where it stands.
+
+    `go_on` is the command that a run is gone on with later.
+    """
+
+    def __init__(self, driven: Stoppable, shown: Shown, go_on: str = "orchestrator resume") -> None:
         self.signal = 0
-        self._orchestrator = orchestrator
-        self._watching = watching
+        self._driven = driven
+        self._shown = shown
+        self._go_on = go_on
 
     def __call__(self, number: int) -> None:
         if self.signal:
-            self._watching.close()
-            state = self._watching.progress.state
-            if state is not None:
-                render.note(
-                    f"Left at once; nothing that was recorded is lost. Go on: orchestrator resume {state.run_id}"
-                )
+            self._shown.close()
+            run_id = self._shown.run_id
+            if run_id:
+                render.note(f"Left at once; nothing that was recorded is lost. Go on: {self._go_on} {run_id}")
             sys.stderr.flush()
             os._exit(exit_codes.SIGNALLED + number)
         self.signal = number
-        self._watching.remark("Stopping: what is under way may end (at most 30 s). Ctrl-C again leaves at once.")
-        self._orchestrator.stop()
+        self._shown.remark("Stopping: what is under way may end (at most 30 s). Ctrl-C again leaves at once.")
+        self._driven.stop()
 
 
 @contextmanager
-def _draining(orchestrator: Any, watching: Watching) -> Iterator[Stopping]:
-    stopping = Stopping(orchestrator, watching)
+def draining(driven: Stoppable, shown: Shown, go_on: str = "orchestrator resume") -> Iterator[Stopping]:
+    """As long as this is open, signals stop what is `driven`, as `Stopping` says."""
+    stopping = Stopping(driven, shown, go_on)
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stopping, number)

@@ -80,11 +80,23 @@ class Given:
 
         `models` False: nothing will be asked of a model, so what is wrong with these does not matter.
         """
-        from orchestrator_v2.bootstrap import open_orchestrator, set_up_logging
+        from orchestrator_v2.bootstrap import open_orchestrator
+
+        return await open_orchestrator(self._logged(models=models), **seams)
+
+    async def open_operations(self, **seams: Any) -> Any:
+        """The `LLMOrchestrator` on these settings; an async context manager. Raises `StoreError` classes."""
+        from orchestrator_v2.operation_bootstrap import open_operations
+
+        return await open_operations(self._logged(), **seams)
+
+    def _logged(self, *, models: bool = True) -> Any:
+        """The settings, once the log goes where it belongs."""
+        from orchestrator_v2.bootstrap import set_up_logging
 
         loaded = self.settings(models=models)
         set_up_logging(loaded, cast(TextIO, _Log(None if self.debug else self.log())))
-        return await open_orchestrator(loaded, **seams)
+        return loaded
 
     async def open_service(self, *, json_log: bool = False) -> Any:
         """The `Service` on these settings; close it. A server logs to standard error, as JSON lines."""

@@ -1,29 +1,25 @@
 """`op`: typed operations on the command line: asked, listed, looked at, gone on with.
 
-How an operation is answered is `operations/orchestrator.py`; projects are `run_commands.py`.
+How one is asked and drained is `op_asking.py`, how it is answered `operations/orchestrator.py`; projects are
+`run_commands.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json as json_text
-import sys
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from orchestrator_v2.cli import render
 from orchestrator_v2.cli import run_options as o
-from orchestrator_v2.cli.given import Given, Json, given
+from orchestrator_v2.cli.given import Json, given
 from orchestrator_v2.cli.help_text import Command, Group
-from orchestrator_v2.cli.op_views import OperationSteps, say_handlers, say_response, say_runs
+from orchestrator_v2.cli.op_data import read_data, read_milliseconds
+from orchestrator_v2.cli.op_views import say_handlers, say_response, say_runs
 from orchestrator_v2.cli.sources import read_budget
 from orchestrator_v2.core.errors import InputError
 from orchestrator_v2.core.usage import NANO
 
-T = TypeVar("T")
 Name = Annotated[str, typer.Argument(metavar="FEATURE.OPERATION", help="What is asked.", show_default=False)]
 
 
@@ -72,19 +68,21 @@ def run_operation(
     json: Json = False,
 ) -> int:
     """Ask an operation, and print its answer: results on standard output, the rest on standard error."""
+    from orchestrator_v2.cli.op_asking import ask
+
     fields: dict[str, Any] = {
-        "data": _data(data),
+        "data": read_data(data),
         "mode": "agentic" if agentic else "monolithic",
         "model_id": model,
         "model_preference": prefer,
         "run_mode": _mode(mode, real_llm),
         "budget_usd": _dollars(budget),
-        "timeout_ms": None if timeout is None else round(timeout * 1_000),
+        "timeout_ms": read_milliseconds(timeout),
         "cache_policy": cache,
         "idempotency_key": key,
     }
     request = _request(name, fields)
-    return _answer(given(context), lambda operations: operations.execute(request), as_json=json)
+    return ask(given(context), lambda operations: operations.execute(request), as_json=json)
 
 
 @op.command("list", cls=Command)
@@ -92,7 +90,8 @@ def list_operations(context: typer.Context, json: Json = False) -> int:
     """List the operations there are."""
     from orchestrator_v2.operations.registry import load_registry
 
-    say_handlers(list(load_registry().all().values()), as_json=json)
+    registry = load_registry()
+    say_handlers(list(registry.all().values()), registry.broken, as_json=json)
     return 0
 
 
@@ -122,7 +121,9 @@ def list_runs(
     json: Json = False,
 ) -> int:
     """List what was asked, the newest first."""
-    say_runs(_with(given(context), lambda operations: operations.history(limit=limit)), as_json=json)
+    from orchestrator_v2.cli.op_asking import look
+
+    say_runs(look(given(context), lambda operations: operations.history(limit=limit)), as_json=json)
     return 0
 
 
@@ -133,33 +134,23 @@ def show_result(
     json: Json = False,
 ) -> int:
     """Print the answer of an earlier operation, or why there is none."""
-    return _answer(given(context), lambda operations: operations.response(run_id), as_json=json)
+    from orchestrator_v2.cli.op_asking import look
+
+    return say_response(look(given(context), lambda operations: operations.response(run_id)), as_json=json)
 
 
 @op.command("resume", cls=Command)
 def resume_operation(
     context: typer.Context,
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", show_default=False)],
+    budget: o.Budget = None,
     json: Json = False,
 ) -> int:
     """Go on with an operation that was cut off; what was paid for is kept."""
-    return _answer(given(context), lambda operations: operations.resume(run_id), as_json=json)
+    from orchestrator_v2.cli.op_asking import ask
 
-
-def _answer(options: Given, question: Callable[[Any], Awaitable[Any]], *, as_json: bool) -> int:
-    return say_response(_with(options, question), as_json=as_json)
-
-
-def _with(options: Given, question: Callable[[Any], Awaitable[T]]) -> T:
-    loaded = options.settings()
-
-    async def asked() -> T:
-        from orchestrator_v2.operation_bootstrap import open_operations
-
-        async with await open_operations(loaded, listener=OperationSteps()) as operations:
-            return await question(operations)
-
-    return asyncio.run(asked())
+    amount = read_budget(budget)
+    return ask(given(context), lambda operations: operations.resume(run_id, budget=amount), as_json=json)
 
 
 def _request(name: str, fields: dict[str, Any]) -> Any:
@@ -181,29 +172,6 @@ def _request(name: str, fields: dict[str, Any]) -> Any:
         raise InputError(
             "The request does not fit.", f"{told}.", "`orchestrator op run --help` shows what can."
         ) from None
-
-
-def _data(given_data: str) -> dict[str, Any]:
-    """The JSON object that `--data` gives. Raises `InputError`."""
-    try:
-        text = given_data
-        if given_data == "-":
-            text = sys.stdin.read()
-        elif given_data.startswith("@"):
-            text = Path(given_data[1:]).expanduser().read_text("utf-8")
-        found = json_text.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise InputError(
-            f"{given_data[1:] or 'Standard input'} cannot be read.", f"{why}.", "Give a JSON file."
-        ) from None
-    except (ValueError, RecursionError) as error:
-        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json_text.JSONDecodeError) else ""
-        said = error.msg if isinstance(error, json_text.JSONDecodeError) else "it is nested too deeply"
-        raise InputError("--data is not JSON.", f"{said}{where}.", "Quote it in ' ', or give @file.json.") from None
-    if not isinstance(found, dict):
-        raise InputError("--data is not a JSON object.", do="Give one, such as '{\"pillars\": […]}'.")
-    return found
 
 
 def _mode(mode: str, real_llm: bool) -> str:

@@ -6,7 +6,7 @@ Which commands there are is `op_commands.py`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator_v2.cli import exit_codes, render, terminal
@@ -16,14 +16,17 @@ from orchestrator_v2.core.text import one_line
 from orchestrator_v2.core.usage import nano_usd, usd
 
 
-def say_handlers(handlers: Sequence[Any], *, as_json: bool) -> None:
+def say_handlers(handlers: Sequence[Any], broken: Mapping[str, str], *, as_json: bool) -> None:
+    """What there is on standard output; what is set aside, and why, on standard error."""
     if as_json:
         render.json_document([{"id": it.operation_id, "summary": it.summary, "modes": it.modes()} for it in handlers])
-        return
-    render.table(
-        ("operation", "modes", "what it does"),
-        [(it.operation_id, ", ".join(it.modes()), it.summary) for it in handlers],
-    )
+    else:
+        render.table(
+            ("operation", "modes", "what it does"),
+            [(it.operation_id, ", ".join(it.modes()), it.summary) for it in handlers],
+        )
+    for name, why in broken.items():
+        render.note(f"warning: {name} is set aside. {why}.")
 
 
 def say_runs(rows: Sequence[Any], *, as_json: bool) -> None:
@@ -53,6 +56,16 @@ def say_response(response: Any, *, as_json: bool) -> int:
     return exit_codes.DONE if response.success else exit_codes.OF_STATUS.get(metadata.status, exit_codes.FAILED)
 
 
+def say_left(response: Any, go_on: str, *, as_json: bool) -> None:
+    """What a signal has left: the response as it stands (None: nothing was begun), and how to go on with it."""
+    if response is None:
+        render.note("Stopped: nothing was begun here.")
+        return
+    if as_json:
+        render.json_document(response.model_dump(mode="json"))
+    render.note(f"Stopped; what was answered is kept. Go on: {go_on} {response.metadata.run_id}")
+
+
 def _how(metadata: Any) -> str:
     made = ", ".join(metadata.models_used) or metadata.provenance
     agents = f", {len(metadata.agents_used)} agents" if metadata.agents_used else ""
@@ -63,9 +76,22 @@ def _how(metadata: Any) -> str:
 
 
 class OperationSteps:
-    """A line on a terminal's standard error for each step of an agentic operation, as it ends."""
+    """A line on a terminal's standard error for each step of an agentic operation, as it ends.
+
+    `run_id` is that of the run, empty as long as nothing of it was recorded here.
+    """
+
+    def __init__(self) -> None:
+        self.run_id = ""
+
+    def remark(self, text: str) -> None:
+        render.note(text)
+
+    def close(self) -> None:
+        """Each line stands as it was written."""
 
     def __call__(self, run_id: str, recorded: Sequence[Recorded]) -> None:
+        self.run_id = run_id
         if not terminal.can_draw(sys.stderr):
             return
         for entry in recorded:

@@ -41,6 +41,12 @@ class Watching:
         self.failure: Exception | None = None
         self.on_lost: Callable[[], None] = lambda: None
 
+    @property
+    def run_id(self) -> str:
+        """Empty as long as there is no run."""
+        state = self.progress.state
+        return state.run_id if state is not None else ""
+
     def seed(self, state: ProjectState) -> None:
         self.progress.seed(state)
 

@@ -29,7 +29,8 @@ class RunStarted(_Event, frozen=True):
     `default` is the run's model where there is more to it than `provider`, `model` and `base_url`; `rules` are the
     thresholds below the budget. `tasks` is how many may be started before the run pauses (None: all). `keyring`: the
     keys are those that `owner_id` has stored, never the environment's. `operation` is what an operation's run answers
-    (`pillars.validate`); its brief is the request.
+    (`pillars.validate`); its brief is the request. `attended`: somebody waits for the answer, and when nobody does any
+    more it is set aside, not driven on.
     """
 
     project_id: str
@@ -55,6 +56,7 @@ class RunStarted(_Event, frozen=True):
     default: ModelChoice | None = None
     rules: BudgetRules = BudgetRules()
     operation: str = ""
+    attended: bool = False
 
     def model_for(self, agent: str) -> ModelChoice:
         """The model that this agent works with."""
@@ -151,13 +153,14 @@ class RunParked(_Event, frozen=True):
 
 class RunResumed(_Event, frozen=True):
     """`tasks` is how many may be started before the run pauses again (None: all); one that is only taken up again
-    (`recovered`) keeps what it had left."""
+    (`recovered`) keeps what it had left. `attended`: from now on somebody waits for it, or nobody (None: as it was)."""
 
     by: str = ""
     budget: int | None = None
     reset: tuple[str, ...] = ()
     tasks: int | None = None
     recovered: bool = False
+    attended: bool | None = None
 
 
 class RunRolledBack(_Event, frozen=True):

@@ -33,6 +33,12 @@ MAX_FEEDBACK = 12_000
 HELD_BACK = e.RunParked("paused", "It was to go on by one phase, and did.", do="Advance it again, or resume it.")
 
 
+# How a run stands that somebody waited for, once nobody does any more.
+LEFT = e.RunParked(
+    "paused", "Nobody waits for its answer any more.", do="Resume it, or send the same idempotency key again."
+)
+
+
 class Decision(msgspec.Struct, frozen=True):
     """Events to record now; `stop` is recorded when the tasks under way have ended (None: go on).
 

@@ -55,6 +55,7 @@ class NewRun(msgspec.Struct, frozen=True):
     default: ModelChoice | None = None
     rules: BudgetRules = BudgetRules()
     operation: str = ""
+    attended: bool = False
     run_id: str = ""
 
 
@@ -112,6 +113,7 @@ class WorkflowEngine:
             default=new.default,
             rules=new.rules,
             operation=new.operation,
+            attended=new.attended,
         )
         blobs = {started.brief: brief}
         return await self._create([started], blobs, new.graph, owner_id=new.owner_id, out=new.out, run_id=new.run_id)
@@ -204,14 +206,27 @@ class WorkflowEngine:
             return None
         return self._session(await self.state(run_id), claim)
 
-    async def recover(self, session: RunSession, *, by: str = "recovery", budget: int | None = None) -> None:
+    async def recover(
+        self,
+        session: RunSession,
+        *,
+        by: str = "recovery",
+        budget: int | None = None,
+        attended: bool | None = None,
+    ) -> None:
         """Makes a run whose worker died go on: what was under way is pending again, what is done stays done."""
         self._probe("recovery")
         if not session.ended:
-            await session.record(e.RunResumed(by=by, budget=budget, recovered=True))
+            await session.record(e.RunResumed(by=by, budget=budget, recovered=True, attended=attended))
 
     async def resume(
-        self, session: RunSession, *, by: str, budget: int | None = None, tasks: int | None = None
+        self,
+        session: RunSession,
+        *,
+        by: str,
+        budget: int | None = None,
+        tasks: int | None = None,
+        attended: bool | None = None,
     ) -> None:
         """Goes on with a run that stands still or has failed; failed phases are tried in a new round."""
         if session.state.status in {RunStatus.COMPLETED, RunStatus.CANCELLED}:
@@ -225,7 +240,7 @@ class WorkflowEngine:
         judged = failed if session.state.status is RunStatus.NEEDS_ATTENTION else []
         again = dict.fromkeys([*failed, *worn, *branches.reopeners(session.graph, judged)])
         reset = tuple(name for name in session.graph.order if name in again)
-        await session.record(e.RunResumed(by=by, budget=budget, reset=reset, tasks=tasks))
+        await session.record(e.RunResumed(by=by, budget=budget, reset=reset, tasks=tasks, attended=attended))
 
     async def retry(self, session: RunSession, phase: str, *, by: str) -> None:
         """Does one phase, and all that stands on it, anew with fresh calls; what it made stays as its input."""

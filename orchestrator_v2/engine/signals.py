@@ -44,7 +44,7 @@ def encode(payload: Review | Wish) -> bytes:
 def decision_of(graph: PhaseGraph, state: ProjectState, signal: Signal) -> decisions.Decision:
     """What a signal leads to in this state; one that came too late leads to nothing, and is logged."""
     if state.status in TERMINAL:
-        _log.warning("run %s has ended; the signal '%s' changes nothing", state.run_id, signal.kind)
+        _log.info("run %s has ended; the signal '%s' changes nothing", state.run_id, signal.kind)
         return decisions.Decision(())
     if signal.kind not in _KINDS:
         _log.warning("run %s: there is no signal '%s'", state.run_id, signal.kind)

@@ -77,7 +77,7 @@ class ProjectState(msgspec.Struct, frozen=True):
 
     `phases` holds only those that something has happened to; the others are `FRESH`. `settled` counts the
     phases that are done or skipped; `budget` is in nano-dollars (None: no ceiling); `tasks_left` is how many may
-    still be started before the run pauses (None: all).
+    still be started before the run pauses (None: all). `attended`: somebody waits for its answer.
     """
 
     run_id: str
@@ -89,6 +89,7 @@ class ProjectState(msgspec.Struct, frozen=True):
     usage: Usage = NO_USAGE
     budget: int | None = None
     tasks_left: int | None = None
+    attended: bool = False
     stopped: str = ""
     advice: str = ""
     resume_at: float | None = None

@@ -50,6 +50,7 @@ def _run_started(state: ProjectState, event: e.RunStarted, recorded: e.Recorded)
         started=event,
         budget=event.budget,
         tasks_left=event.tasks,
+        attended=event.attended,
         started_at=recorded.at,
         changed_at=recorded.at,
     )
@@ -220,6 +221,7 @@ def _run_resumed(state: ProjectState, event: e.RunResumed, recorded: e.Recorded)
         advice="",
         resume_at=None,
         tasks_left=left,
+        attended=state.attended if event.attended is None else event.attended,
         budget=state.budget if event.budget is None else event.budget,
     )
 

@@ -24,6 +24,7 @@ from orchestrator_v2.llm.thrift import Thresholds
 from orchestrator_v2.llm.wrappers.batched import BatchedClient
 from orchestrator_v2.llm.wrappers.budgeted import DowngradingClient, WatchedBudgetClient
 from orchestrator_v2.llm.wrappers.fallback import FallbackClient
+from orchestrator_v2.llm.wrappers.keyless import KeylessClient
 from orchestrator_v2.llm.wrappers.logged import CallLog, LoggedClient
 from orchestrator_v2.llm.wrappers.metered import MeteredClient
 from orchestrator_v2.llm.wrappers.reasoned import ReasonedClient
@@ -52,7 +53,7 @@ class Layers(msgspec.Struct, frozen=True):
 
 
 def build_chain(clients: Sequence[Invoker], models: Models, layers: Layers) -> Invoker:
-    """whole(traced(retrying(reasoned(watched_budget(recorded(metered(logged(downgrading(fallback(clients))))))))))."""
+    """whole(traced(retrying(keyless(reasoned(watched_budget(recorded(metered(logged(downgrading(fallback(clients)))))))))))."""
     tried = clients[: len(models.first)]
     client = FallbackClient(tried[0], tried[1:]) if len(tried) > 1 else tried[0]
     if models.saving is not None:
@@ -62,6 +63,7 @@ def build_chain(clients: Sequence[Invoker], models: Models, layers: Layers) -> I
         client = WatchedBudgetClient(client, layers.ledger, layers.thresholds)
     if layers.reasoning:
         client = ReasonedClient(client, layers.reasoning)
+    client = KeylessClient(client, layers.secrets) if layers.secrets else client
     client = RetryingClient(client, config=layers.retry, clock=layers.clock, random=layers.random, probe=layers.probe)
     return _whole(client, models.first[0], layers.tracer)
 

@@ -6,7 +6,8 @@ The errors themselves are in `core/operation_errors.py`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from orchestrator_v2.core import operation_errors as oe
@@ -33,6 +34,9 @@ _BY_CODE: Mapping[str, type[oe.OperationError]] = {
     "unknown_price": oe.InsufficientResourcesError,
     "store_full": oe.InsufficientResourcesError,
     "store_unavailable": oe.InsufficientResourcesError,
+    "fenced": oe.InsufficientResourcesError,
+    "run_state": oe.InvalidRequestError,
+    "error": oe.AgentFailureError,
     "stopping": oe.InsufficientResourcesError,
     "limited": oe.InsufficientResourcesError,
     "authentication": oe.AuthenticationFailedError,
@@ -49,25 +53,35 @@ _BY_CODE: Mapping[str, type[oe.OperationError]] = {
 }
 _RESUME = "Resume the run, or send the same idempotency key again: what was answered is kept."
 # How a run that has not failed stands still, and what to do then.
-_STILL: Mapping[RunStatus, tuple[str, str, str]] = {
-    RunStatus.RUNNING: ("The operation has no answer yet.", "It is under way, or its process is stopping.", _RESUME),
-    RunStatus.PAUSED: ("The operation is paused.", "", _RESUME),
-    RunStatus.CANCELLED: ("The operation was cancelled.", "", "Ask it anew, with another idempotency key."),
+_STILL: Mapping[RunStatus, tuple[type[oe.OperationError], tuple[str, str, str]]] = {
+    RunStatus.RUNNING: (
+        oe.InsufficientResourcesError,
+        ("The operation has no answer yet.", "It is under way, or its process is stopping.", _RESUME),
+    ),
+    RunStatus.PAUSED: (oe.InsufficientResourcesError, ("The operation is paused.", "", _RESUME)),
+    RunStatus.CANCELLED: (
+        oe.InvalidRequestError,
+        ("The operation was cancelled.", "", "Ask it anew, with another idempotency key."),
+    ),
 }
 
 
-def translated(error: OrchestratorError, context: Mapping[str, Any]) -> OrchestratorError:
-    """The error in the words of operations; what is broken on our own side stays what it is."""
-    if isinstance(error, oe.OperationError):
+@contextmanager
+def in_our_words(context: Mapping[str, Any]) -> Iterator[None]:
+    """What goes wrong meanwhile is raised as one of the fourteen, with `context`; a broken store stays what it is."""
+    try:
+        yield
+    except oe.OperationError as error:
         error.context = {**context, **error.context}
-        return error
-    kind = _BY_CODE.get(error.code)
-    if kind is None:
-        return error
-    told = kind(error.what, error.why, error.do, context={**context, "cause": error.code})
-    if isinstance(told, oe.RateLimitError) and isinstance(error, ProviderError) and error.retry_after:
-        told.retry_after = math.ceil(error.retry_after)
-    return told
+        raise
+    except OrchestratorError as error:
+        kind = _BY_CODE.get(error.code)
+        if kind is None:
+            raise
+        told = kind(error.what, error.why, error.do, context={**context, "cause": error.code})
+        if isinstance(told, oe.RateLimitError) and isinstance(error, ProviderError) and error.retry_after:
+            told.retry_after = math.ceil(error.retry_after)
+        raise told from error
 
 
 def failure_of(state: ProjectState, events: Sequence[Recorded], now: float) -> oe.OperationError:
@@ -84,11 +98,12 @@ def failure_of(state: ProjectState, events: Sequence[Recorded], now: float) -> o
         context["cause"] = cause
     kind = _BY_CODE.get(cause, oe.AgentFailureError)
     if state.status in _STILL:
-        kind, words = oe.InsufficientResourcesError, _STILL[state.status]
+        kind, words = _STILL[state.status]
     failure = kind(words[0] or "The operation failed.", words[1], words[2], context=context)
-    if isinstance(failure, oe.RateLimitError) and state.resume_at is not None:
-        failure.retry_after = max(1, math.ceil(state.resume_at - now))
-        context["retry_after"] = failure.retry_after
+    if state.resume_at is not None:
+        failure.context["retry_after"] = max(1, math.ceil(state.resume_at - now))
+    if isinstance(failure, oe.RateLimitError):
+        failure.retry_after = failure.context.get("retry_after", failure.retry_after)
     return failure
 
 

@@ -79,6 +79,7 @@ class OperationHandler(ABC, Generic[RequestT, ResponseT]):
     """One operation. Without `agents` it has no agentic mode; `rounds` is 1 or 2: in the second the agents read each
     other's answers. `max_tokens` is the cap of one answer, `concurrency` how many agents are asked at once.
 
+    `version` is changed with the code: answers of an earlier one are not given again from the cache.
     `template` is the task in words, a Jinja template below `subagent_prompts/operations/`, or below `templates` for a
     handler of another package. It sees what `context` gives.
     """
@@ -93,6 +94,7 @@ class OperationHandler(ABC, Generic[RequestT, ResponseT]):
     rounds: ClassVar[int] = 2
     concurrency: ClassVar[int] = 4
     max_tokens: ClassVar[int] = 4_000
+    version: ClassVar[str] = "1"
 
     @abstractmethod
     def simulate(self, request: RequestT) -> ResponseT:

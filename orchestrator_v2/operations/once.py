@@ -5,6 +5,8 @@ Both are replies of the owner that name a run; the run itself is the stored answ
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 from orchestrator_v2.core.accounts import Reply
@@ -37,19 +39,25 @@ class Once:
         """
         if not request.idempotency_key:
             return Reserved(self._ids.new("op"))
-        key, digest = _KEY + request.idempotency_key, request_digest(request)
+        key, digest = _key(request), request_digest(request)
         mine = Reply(digest, self._ids.new("op"))
         if await self._replies.remember(caller.owner_id, key, mine):
             return Reserved(mine.subject)
         kept = await self._replies.reply(caller.owner_id, key) or mine
         if kept.request_hash != digest:
             raise IdempotencyConflictError(
-                f"The idempotency key '{request.idempotency_key}' was used for another request.",
+                "The idempotency key was used for another request.",
                 "A key stands for one request, with the same data.",
                 "Send a new key, or the same data.",
                 context={"run_id": kept.subject},
             )
         return Reserved(kept.subject, known=True)
+
+    async def point(self, caller: Caller, request: LLMRequest, run_id: str) -> None:
+        """From here on the request's key, if it has one, stands for that run: its answer was there already."""
+        if request.idempotency_key:
+            kept = Reply(request_digest(request), run_id)
+            await self._replies.remember(caller.owner_id, _key(request), kept, replace=True)
 
     async def cached(self, caller: Caller, digest: str) -> str:
         """The run that answered an equal request, empty where there is none."""
@@ -58,3 +66,8 @@ class Once:
 
     async def keep(self, caller: Caller, digest: str, run_id: str) -> None:
         await self._replies.remember(caller.owner_id, _ANSWER + digest, Reply(digest, run_id), replace=True)
+
+
+def _key(request: LLMRequest) -> str:
+    """Hashed: people put what is secret into keys, and this is kept for good."""
+    return _KEY + hashlib.sha256(request.idempotency_key.encode()).hexdigest()

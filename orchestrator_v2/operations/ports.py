@@ -28,7 +28,7 @@ class Runs(Protocol):
     async def drive(self, session: RunSession) -> ProjectState: ...
 
     async def resumed(
-        self, run_id: str, *, by: str = "", budget: int | None = None, tasks: int | None = None
+        self, run_id: str, *, by: str = "", budget: int | None = None, attended: bool | None = None
     ) -> RunSession: ...
 
     async def put_by(self, session: RunSession) -> None: ...
@@ -42,21 +42,14 @@ class Runs(Protocol):
     async def row(self, run_id: str, *, owner_id: str | None = None) -> RunRow: ...
 
     async def rows(
-        self,
-        *,
-        owner_id: str | None = None,
-        project_id: str | None = None,
-        statuses: Sequence[str] = (),
-        before: int | None = None,
-        limit: int = 50,
-        operations: bool = False,
+        self, *, owner_id: str | None = None, before: int | None = None, limit: int = 50, operations: bool = False
     ) -> list[RunRow]: ...
-
-    async def state(self, run_id: str) -> ProjectState: ...
 
     async def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Recorded]: ...
 
     async def contents(self, hashes: Sequence[str]) -> dict[str, bytes]: ...
+
+    def stop(self) -> None: ...
 
 
 class Replies(Protocol):
@@ -102,6 +95,7 @@ class Router(Protocol):
         """
         ...
 
-    def scrub(self, text: str) -> str:
-        """`text` without any live key that was pasted into it."""
+    def scrub(self, value: Any) -> Any:
+        """Plain JSON without the operator's keys, and without what is shaped like a vendor's: neither is to be kept,
+        nor sent on, where somebody has pasted one."""
         ...

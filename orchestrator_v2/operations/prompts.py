@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
+from orchestrator_v2 import __version__
 from orchestrator_v2.agents.quoting import quote
 from orchestrator_v2.agents.schemas import answer_schema
 from orchestrator_v2.agents.templates import Templates, load_templates, prompts_digest
@@ -35,7 +36,7 @@ class StepPrompt(msgspec.Struct, frozen=True):
 class OperationPrompts:
     """The prompts of one handler, from the package's templates and those that the handler brings.
 
-    `digest` is over their words and the shape of the answer.
+    `digest` is over their words, the shape of the answers, the agents and the handler's version.
     """
 
     def __init__(self, handler: AnyHandler, sources: Mapping[str, str]) -> None:
@@ -51,9 +52,13 @@ class OperationPrompts:
             )
         self._handler = handler
         self._templates = Templates({**shared, "task": text})
+        self._templates.check("task")
         self._schemas = {model: answer_schema(model) for model in (AgentAnswer, handler.response_schema)}
-        words = {**self._templates.sources, "answer": json.dumps(self._schemas[handler.response_schema])}
-        self.digest = prompts_digest(words)
+        self.digest = prompts_digest({**self._templates.sources, "handler": json.dumps(_form(handler, self._schemas))})
+
+    def task(self, request: BaseModel) -> str:
+        """The task in words, as it is put for this data. Raises `ConfigError` on a broken template."""
+        return self._templates.render("task", {"data": _data(request), **self._handler.context(request)})
 
     def build(
         self, step: Step, request: BaseModel, answers: Mapping[str, AgentAnswer], model: type[BaseModel]
@@ -64,9 +69,8 @@ class OperationPrompts:
         """
         schema = self._schemas[model]
         render = self._templates.render
-        data = quote("data", json.dumps(request.model_dump(mode="json"), ensure_ascii=False, indent=1))
-        values = {"data": data, **self._handler.context(request)}
-        task = render("task", values)
+        data = _data(request)
+        task = self.task(request)
         wanted = {
             "schema": json.dumps(schema),
             "agent": _agent(self._handler, step),
@@ -85,6 +89,16 @@ class OperationPrompts:
     def correction(self, problem: str) -> str:
         """The corrective turn's words."""
         return self._templates.render("_shared/correction.md.j2", {"problem": quote("problems", problem)})
+
+
+def _data(request: BaseModel) -> str:
+    return quote("data", json.dumps(request.model_dump(mode="json"), ensure_ascii=False, indent=1))
+
+
+def _form(handler: AnyHandler, schemas: Mapping[type[BaseModel], Any]) -> list[Any]:
+    """What makes a handler's answers another's: a change of its code alone is told by its `version`."""
+    agents = [[agent.name, agent.title, agent.charge] for agent in handler.agents]
+    return [__version__, handler.version, handler.rounds, handler.max_tokens, agents, list(schemas.values())]
 
 
 def _agent(handler: AnyHandler, step: Step) -> dict[str, str]:

@@ -45,6 +45,10 @@ class ResponseReader:
             raise _not_found(run_id)
         return row
 
+    async def cache_key(self, state: ProjectState) -> str:
+        """Under which digest an equal request finds this answer; empty: under none."""
+        return decode_record((await self._runs.contents([state.begun.brief]))[state.begun.brief]).cache_key
+
     async def read(self, run_id: str, *, owner_id: str | None = LOCAL) -> LLMResponse:
         """The response as the run stands; not a success where it has no answer (yet)."""
         row = await self.row(run_id, owner_id)

@@ -14,11 +14,12 @@ import msgspec
 from orchestrator_v2.operations.types import LLMRequest
 
 # What changes neither the answer nor the model: two requests that differ in these alone are one.
-_BESIDE = {"idempotency_key", "timeout_ms", "cache_policy", "metadata"}
+_BESIDE = {"idempotency_key", "timeout_ms", "cache_policy", "metadata", "budget_usd"}
 
 
 class OperationRecord(msgspec.Struct, frozen=True):
-    """`request` is the whole request, `routing` why its model was chosen, `cache_key` what an equal one would have."""
+    """`request` is the request but for its idempotency key, `routing` why its model was chosen, `cache_key` what an
+    equal one would have (empty: not to be given again)."""
 
     request: dict[str, Any]
     routing: dict[str, Any] = {}
@@ -43,10 +44,13 @@ def request_digest(request: LLMRequest) -> str:
     return _digest(request.model_dump(mode="json", exclude=_BESIDE))
 
 
-def cache_digest(request: LLMRequest, *, prompts: str, backing: list[str]) -> str:
-    """SHA-256 in hex over all that an answer depends on: what is asked, of whom, in which words and shape."""
+def cache_digest(request: LLMRequest, *, version: str, task: str, backing: list[str]) -> str:
+    """SHA-256 in hex over what an answer depends on: what is asked, of whom, in which words and shape.
+
+    `version` is of the operation, with its agents, prompts and schemas; `task` is its task as it is put for this data.
+    """
     asked = request.model_dump(mode="json", include={"feature", "operation", "data", "mode", "sampling"})
-    return _digest([asked, prompts, backing])
+    return _digest([asked, version, task, backing])
 
 
 def _digest(value: Any) -> str:

@@ -1,24 +1,20 @@
 """Which operations there are: an explicit list of this package's, and those that other packages bring by entry point.
 
-What a handler is stands in `handler.py`; nothing is registered by being imported.
+What a handler is stands in `handler.py`, what makes one whole in `soundness.py`. Nothing is registered by its import.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
 from orchestrator_v2.core.errors import ConfigError
 from orchestrator_v2.core.operation_errors import UnknownFeatureError, UnknownOperationError
-from orchestrator_v2.operations.handler import AnyHandler, OperationHandler
+from orchestrator_v2.operations.handler import AnyHandler
+from orchestrator_v2.operations.soundness import sound, told
 
 # The name of an entry point is the operation's id; what it points at is a class of `OperationHandler`.
 GROUP = "orchestrator_v2.operations"
-_ID = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z][a-z0-9_]{0,59}")
-_AGENT = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
 def own_handlers() -> tuple[type[AnyHandler], ...]:
@@ -33,34 +29,55 @@ class OperationRegistry:
 
     def __init__(self, handlers: Iterable[type[AnyHandler]] = ()) -> None:
         self._handlers: dict[str, AnyHandler] = {}
+        self._broken: dict[str, str] = {}
         for handler in handlers:
             self.register(handler)
 
     def register(self, handler: type[AnyHandler]) -> None:
         """Raises `ConfigError` for a class that is no whole handler, and for an id that is taken."""
-        _check(handler)
-        if handler.operation_id in self._handlers:
+        self.keep(sound(handler))
+
+    def keep(self, handler: AnyHandler) -> None:
+        """`register` for one that is known to be sound. Raises `ConfigError` for an id that is taken."""
+        taken = self._handlers.setdefault(handler.operation_id, handler)
+        if taken is not handler:
             raise ConfigError(
                 f"The operation '{handler.operation_id}' is registered twice.",
-                f"{type(self._handlers[handler.operation_id]).__name__} has that id.",
-                f"Give {handler.__name__} another `operation_id`.",
+                f"{type(taken).__name__} has that id.",
+                f"Give {type(handler).__name__} another `operation_id`.",
             )
-        self._handlers[handler.operation_id] = handler()
+
+    def set_aside(self, name: str, why: str) -> None:
+        """Keeps of an operation only what is wrong with it: the others are not to suffer for it."""
+        self._broken[name] = "; ".join(filter(None, (self._broken.get(name), why)))
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """The operations that are set aside: id to which package brings it, and what is wrong with it there."""
+        return dict(sorted(self._broken.items()))
 
     def all(self) -> Mapping[str, AnyHandler]:
         """Id to handler, in the order of the ids."""
         return dict(sorted(self._handlers.items()))
 
     def find(self, feature: str, operation: str) -> AnyHandler:
-        """Raises `UnknownFeatureError`, `UnknownOperationError`, each with what there is and the nearest match."""
+        """Raises `UnknownFeatureError`, `UnknownOperationError`, each with what there is and the nearest match.
+
+        For an operation that is set aside it raises `ConfigError` with what is wrong with which package.
+        """
+        name = f"{feature}.{operation}"
+        found = self._handlers.get(name)
+        if found is not None:
+            return found
+        if name in self._broken:
+            raise ConfigError(
+                f"The operation '{name}' is set aside.", f"{self._broken[name]}.", "Repair or remove that package."
+            )
         features = {handler.feature() for handler in self._handlers.values()}
         if feature not in features:
             raise UnknownFeatureError(feature, features)
-        found = self._handlers.get(f"{feature}.{operation}")
-        if found is None:
-            valid = [it.operation() for it in self._handlers.values() if it.feature() == feature]
-            raise UnknownOperationError(operation, valid, feature=feature)
-        return found
+        valid = [it.operation() for it in self._handlers.values() if it.feature() == feature]
+        raise UnknownOperationError(operation, valid, feature=feature)
 
     def named(self, operation_id: str) -> AnyHandler:
         """The handler of `feature.operation`."""
@@ -69,66 +86,38 @@ class OperationRegistry:
 
 
 def load_registry(handlers: Iterable[type[AnyHandler]] = ()) -> OperationRegistry:
-    """This package's operations, those of others, and `handlers`. Raises `ConfigError` naming what is broken."""
+    """This package's operations, those of others, and `handlers`.
+
+    What is broken in another package is set aside, see `OperationRegistry.broken`. Raises `ConfigError` for what is
+    wrong with one of `handlers`.
+    """
     from importlib.metadata import entry_points
 
-    registry = OperationRegistry(own_handlers())
-    for point in sorted(entry_points(group=GROUP), key=lambda it: it.name):
-        registry.register(_loaded(point))
+    registry = OperationRegistry()
+    for own in own_handlers():
+        registry.keep(own())  # whether they are sound is for this package's tests to say, not for each start
+    points = [(point.name, _package(point), point) for point in entry_points(group=GROUP)]
+    for name, package, point in sorted(points, key=lambda it: it[:2]):
+        try:
+            registry.register(_loaded(point))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - others' code may raise anything; it is told
+            registry.set_aside(name, f"The package {package} brings it as {point.value}: {told(error)}")
     for handler in handlers:
         registry.register(handler)
     return registry
 
 
-def _loaded(point: Any) -> type[AnyHandler]:
-    package = point.dist.name if point.dist else "that brings it"
+def _package(point: Any) -> str:
+    """Its name; half an installation has none."""
     try:
-        found = point.load()
-    except Exception as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise _broken(point, package, why) from error
-    if not (isinstance(found, type) and issubclass(found, OperationHandler)):
-        raise _broken(point, package, "it is no class of OperationHandler")
-    if getattr(found, "operation_id", "") != point.name:
-        raise _broken(point, package, f"its operation_id is not '{point.name}'")
+        name = point.dist.name
+    except (AttributeError, TypeError, OSError):
+        name = None
+    return f"'{name}'" if name else "(without a name)"
+
+
+def _loaded(point: Any) -> type[AnyHandler]:
+    found: type[AnyHandler] = point.load()
+    if getattr(found, "operation_id", point.name) != point.name:
+        raise ConfigError(f"Its `operation_id` is not '{point.name}'.")
     return found
-
-
-def _broken(point: Any, package: str, why: str) -> ConfigError:
-    return ConfigError(
-        f"The operation '{point.name}' of the package {package} cannot be loaded.",
-        f"{point.value}: {why}.",
-        "Repair or remove that package.",
-    )
-
-
-def _check(handler: type[AnyHandler]) -> None:
-    problems = [
-        what
-        for what, wrong in (
-            ("its `operation_id` is not `feature.operation`", not _ID.fullmatch(getattr(handler, "operation_id", ""))),
-            ("it has no `summary`", not getattr(handler, "summary", "")),
-            ("its `request_schema` is no pydantic model", not _is_model(handler, "request_schema")),
-            ("its `response_schema` is no pydantic model", not _is_model(handler, "response_schema")),
-            ("it does not say how it is simulated", bool(getattr(handler, "__abstractmethods__", None))),
-            ("its `rounds` are not 1 or 2", handler.rounds not in (1, 2)),
-            ("an agent's name is no name, or there twice", not _agents_are_named(handler)),
-        )
-        if wrong
-    ]
-    if problems:
-        raise ConfigError(
-            f"{handler.__name__} is no whole operation.",
-            "; ".join(problems) + ".",
-            "See docs/how-to/add-an-operation.md.",
-        )
-
-
-def _is_model(handler: type[AnyHandler], name: str) -> bool:
-    found = getattr(handler, name, None)
-    return isinstance(found, type) and issubclass(found, BaseModel)
-
-
-def _agents_are_named(handler: type[AnyHandler]) -> bool:
-    names = [agent.name for agent in handler.agents]
-    return len(set(names)) == len(names) and all(_AGENT.fullmatch(name) for name in names)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from pydantic import BaseModel
@@ -23,6 +23,7 @@ from orchestrator_v2.engine.scheduler import upstream_artifacts
 from orchestrator_v2.engine.state_models import OutputFile, TaskDefinition, TaskOutcome
 from orchestrator_v2.llm.base import Invoker
 from orchestrator_v2.llm.types import InvokeOptions
+from orchestrator_v2.operations.asking import own_code
 from orchestrator_v2.operations.handler import AgentAnswer, AnyHandler
 from orchestrator_v2.operations.prompts import OperationPrompts
 from orchestrator_v2.operations.record import OperationRecord, decode_record
@@ -63,10 +64,11 @@ class OperationRunner:
         work = await self._work(task, context)
         _check_answers(work)
         if context.state.begun.mode == "simulated":
-            asked: Asked[Any] = Asked(_simulated(work), NO_USAGE, SIMULATED, ())
+            answer = own_code(work.handler, "simulates an answer", lambda: _simulated(work))
+            asked: Asked[Any] = Asked(answer, NO_USAGE, SIMULATED, ())
         else:
             asked = await self._ask(work, task, await self._client_for(task, context))
-        content = json.dumps(asked.answer.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, indent=1)
+        content = own_code(work.handler, "gave its answer", lambda: _written(asked.answer))
         return TaskOutcome(
             result=asked.answer.summary[:2_000] if work.step.agent else "answered",
             files=(OutputFile(work.step.path, content.encode("utf-8", "replace"), asked.provenance),),
@@ -92,7 +94,11 @@ class OperationRunner:
 
     async def _ask(self, work: _Work, task: TaskDefinition, client: Invoker) -> Asked[Any]:
         prompts = self._prompts(work.handler)
-        prompt = prompts.build(work.step, work.request, work.answers, work.schema)
+        prompt = own_code(
+            work.handler,
+            "fills its template",
+            lambda: prompts.build(work.step, work.request, work.answers, work.schema),
+        )
         sampling = work.record.asked.sampling
         options = InvokeOptions(
             max_tokens=room_of(client, sampling.max_tokens or work.handler.max_tokens).answer,
@@ -101,7 +107,7 @@ class OperationRunner:
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             seed=sampling.seed,
-            images=tuple(work.handler.images(work.request)),
+            images=tuple(own_code(work.handler, "gives its pictures", lambda: work.handler.images(work.request))),
         )
         question = Question(client, task.key, prompt.messages, options)
         who = task.phase.title or work.handler.operation_id
@@ -111,21 +117,35 @@ class OperationRunner:
 def _read(work: _Work, text: str) -> BaseModel:
     """The step's answer. Raises `InvalidOutputError` with every fault, also what the operation itself finds."""
     answer = read_answer(work.schema, text)
-    problems = () if work.step.agent else work.handler.check(work.request, answer)
+    own = work.handler
+    problems = () if work.step.agent else own_code(own, "checks an answer", lambda: own.check(work.request, answer))
     if problems:
         raise misfit(list(problems))
     return answer
 
 
+def _written(answer: BaseModel) -> str:
+    """As canonical JSON. Raises `ValueError` for what is none, such as NaN."""
+    return json.dumps(answer.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False)
+
+
 def _simulated(work: _Work) -> BaseModel:
+    """Raises `TypeError` and pydantic's `ValidationError` for an answer of another shape than the operation's."""
+    found = _worked_out(work)
+    if not isinstance(found, work.schema):
+        raise TypeError(f"the answer is a {type(found).__name__}, no {work.schema.__name__}")
+    return work.schema.model_validate(found.model_dump(warnings=False))
+
+
+def _worked_out(work: _Work) -> object:
     handler, step = work.handler, work.step
     if step.agent:
         agent = next(agent for agent in handler.agents if agent.name == step.agent)
         others = {name: answer for name, answer in work.answers.items() if name != step.agent}
         return handler.simulate_agent(agent, work.request, others)
     if step.kind == SUM:
-        return cast(BaseModel, handler.combine(work.request, work.answers))
-    return cast(BaseModel, handler.simulate(work.request))
+        return handler.combine(work.request, work.answers)
+    return handler.simulate(work.request)
 
 
 def _check_answers(work: _Work) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from orchestrator_v2.llm.structured import MAX_DEPTH
+from orchestrator_v2.llm.structured import MAX_DEPTH, MAX_NODES
 
 Mode = Literal["monolithic", "agentic"]
 Preference = Literal["local", "cloud", "auto"]
@@ -28,19 +28,25 @@ def _is_whole(text: str) -> str:
     return text
 
 
-def _is_plain(value: Any, depth: int = 0) -> Any:
-    """JSON that every database and every provider can hold: whole text, finite numbers, not too deep."""
-    if depth > MAX_DEPTH:
-        raise ValueError(f"is nested deeper than {MAX_DEPTH}")
-    if isinstance(value, str):
-        return _is_whole(value)
-    if isinstance(value, dict):
-        return {_is_plain(name): _is_plain(item, depth + 1) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_is_plain(item, depth + 1) for item in value]
-    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    raise ValueError(f"holds a value that is not JSON: {type(value).__name__}")
+def _is_plain(value: Any) -> Any:
+    """JSON that every database and every provider can hold: whole text, finite numbers, not too deep, not too many."""
+    left = [MAX_NODES]
+
+    def plain(value: Any, depth: int) -> Any:
+        left[0] -= 1
+        if left[0] < 0 or depth > MAX_DEPTH:
+            raise ValueError(f"is nested deeper than {MAX_DEPTH}, or has more than {MAX_NODES:,} values")
+        if isinstance(value, str):
+            return _is_whole(value)
+        if isinstance(value, dict):
+            return {plain(name, depth): plain(item, depth + 1) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item, depth + 1) for item in value]
+        if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+            return value
+        raise ValueError(f"holds a value that is not JSON: {type(value).__name__}")
+
+    return plain(value, 0)
 
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$")]

@@ -34,9 +34,13 @@ class OperationService:
         return self._operations.registry.named(operation_id)
 
     async def execute(self, user: User, request: LLMRequest) -> LLMResponse:
-        """The answer, with the keys that the user has stored and no others. Raises as `LLMOrchestrator.execute`."""
+        """The answer, with the keys that the user has stored and no others.
+
+        Raises `LimitedError` where the user waits for too many already, and as `LLMOrchestrator.execute`.
+        """
         require(user, "write")
-        return await self._operations.execute(request, caller=await self._caller(user))
+        with self._room.seat(user):
+            return await self._operations.execute(request, caller=await self._caller(user))
 
     async def start(self, user: User, request: LLMRequest) -> str:
         """Begins it in the background and gives the id of its run; it goes on when its turn comes.

@@ -17,9 +17,9 @@ VIEW = json.dumps({"summary": "Seen.", "findings": [], "disagreements": []})
 PILLARS = [{"name": "Swift", "description": "The player never waits."}]
 
 
-def test_a_server_that_ends_tells_who_waits_and_goes_on_after_its_start(tmp_path: Path) -> None:
-    """The calls in flight end and are kept, none is begun; the caller has 503 with the run's id, and after the next
-    start the run goes on from there."""
+def test_a_server_that_ends_tells_who_waits_and_the_same_key_goes_on(tmp_path: Path) -> None:
+    """The calls in flight end and are kept, none is begun; the caller has 503 with the run's id. After the next start
+    it is set aside, as nobody waits, and the same key goes on from there."""
     in_flight = threading.Event()
 
     def slow(seen: Seen) -> Reply:
@@ -32,7 +32,7 @@ def test_a_server_that_ends_tells_who_waits_and_goes_on_after_its_start(tmp_path
         models.stored(client)
         body = {"data": {"pillars": PILLARS}, "mode": "agentic", "run_mode": "real"}
         with ThreadPoolExecutor(1) as waiting:
-            asked = waiting.submit(client, "POST", "/operations/pillars.validate", body)
+            asked = waiting.submit(client, "POST", "/operations/pillars.validate", body, Idempotency_Key="the-one")
             assert in_flight.wait(20)
             time.sleep(0.2)
             code, _ = server.terminate()
@@ -58,10 +58,15 @@ def test_a_server_that_ends_tells_who_waits_and_goes_on_after_its_start(tmp_path
         models.answers = quick
         server.start()
         client = server.client()
+        where = f"/operations/runs/{told['context']['run_id']}"
         end = time.monotonic() + 30
-        while not (found := client.get(f"/operations/runs/{told['context']['run_id']}"))["success"]:
-            assert time.monotonic() < end, found
+        while client.get(where)["metadata"]["status"] != "paused":
+            # Nobody waits for it any more, so the keeper sets it aside and pays for nothing.
+            assert time.monotonic() < end
             time.sleep(0.1)
+        assert len(models.fake.requests) == sent
+        found = client.post("/operations/pillars.validate", body, Idempotency_Key="the-one")
+        assert found["metadata"]["run_id"] == told["context"]["run_id"]
         calls = found["metadata"]["usage"]["calls"]
         assert 1 <= sent < calls
         assert len(models.fake.requests) == calls, "a call was paid for twice"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,9 +68,13 @@ def test_an_operation_is_asked_and_its_run_is_kept(client: Client, mode: str) ->
 
 
 def test_runs_of_operations_are_not_among_the_runs_of_projects(client: Client) -> None:
-    """`/runs` lists what projects have run, and nothing else."""
-    client.post("/operations/pillars.validate", {"data": DATA, "cache_policy": "bypass"})
-    assert [it for it in client.get("/runs")["items"] if it["id"].startswith("op_")] == []
+    """`/runs` lists what projects have run, `/operations/runs` what operations have, and neither the other's."""
+    project = client.short()
+    operation = client.post("/operations/pillars.validate", {"data": DATA, "cache_policy": "bypass"})
+    runs = {it["id"] for it in client.get("/runs")["items"]}
+    operations = {it["run_id"] for it in client.get("/operations/runs")["items"]}
+    assert project in runs and operation["metadata"]["run_id"] in operations
+    assert not runs & operations
 
 
 def test_the_same_idempotency_key_gives_the_stored_answer_and_other_data_is_a_conflict(client: Client) -> None:
@@ -151,3 +158,53 @@ def test_a_users_fallback_is_paid_by_that_users_own_key(tmp_path: Path) -> None:
             # A fallback's answer is not the chosen model's: it is not given again.
             again = client.post("/operations/pillars.validate", body)
             assert again["metadata"]["cache"] == "miss"
+
+
+def test_operations_count_among_the_runs_of_a_user(tmp_path: Path) -> None:
+    """Of those that are begun at once no more are taken than the user may have under way."""
+    with ModelServer() as models, models.server(tmp_path, ORCHESTRATOR_RUNS_PER_USER="3") as server:
+        models.fresh(Reply("no JSON", silence=3.0))
+        client = server.user("ann")
+        models.stored(client)
+        body = {"data": DATA, "run_mode": "real", "cache_policy": "bypass"}
+        said = [client("POST", "/operations/pillars.improve", body, Prefer="respond-async") for _ in range(8)]
+        assert Counter(answer.status_code for answer in said) == {202: 3, 429: 5}
+        assert all(answer.headers["retry-after"] for answer in said if answer.status_code == 429)
+        problem(client("POST", "/projects", {"project_name": "One more"}), 429, "limited")
+
+
+def test_a_caller_who_hangs_up_pays_for_nothing_more(tmp_path: Path) -> None:
+    """The connection is cut while an agent is asked: the run is paused, and no further call is sent."""
+    asked = threading.Event()
+
+    def slow(seen: object) -> Reply:
+        asked.set()
+        return Reply('{"summary": "Seen.", "findings": [], "disagreements": []}', silence=0.8)
+
+    with ModelServer() as models, models.server(tmp_path) as server:
+        models.fresh(slow)
+        client = server.client()
+        models.stored(client)
+        body = json.dumps({"data": DATA, "mode": "agentic", "run_mode": "real"}).encode()
+        head = f"POST /operations/pillars.validate HTTP/1.1\r\nHost: localhost:{server.port}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(head.encode() + body)
+            assert asked.wait(20)
+            sent = len(models.fake.requests)
+        end = time.monotonic() + 20
+        while (found := client.get("/operations/runs")["items"][0])["status"] != "paused":
+            assert time.monotonic() < end, found
+            time.sleep(0.05)
+        time.sleep(1.5)
+        assert len(models.fake.requests) <= sent + 4  # those that were on their way to be asked
+        assert client.get("/operations/runs")["items"][0]["status"] == "paused"
+
+
+def test_several_preferences_and_one_key(client: Client) -> None:
+    """`Prefer` may come in several lines; two idempotency keys are a contradiction."""
+    body = {"data": DATA, "cache_policy": "bypass"}
+    lines = [("Prefer", "wait=10"), ("Prefer", "respond-async")]
+    assert client.http.post("/operations/pillars.validate", json=body, headers=lines).status_code == 202
+    twice = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    assert client.http.post("/operations/pillars.validate", json=body, headers=twice).status_code == 400

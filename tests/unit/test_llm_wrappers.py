@@ -355,14 +355,24 @@ def test_excerpts_can_be_turned_off():
 
 
 def test_the_wrappers_stand_in_their_order():
-    """whole, retrying, recorded, metered, logged, fallback, rate_limited, provider: from the outside in."""
+    """whole, retrying, keyless, recorded, metered, logged, fallback, rate_limited, provider: from the outside in."""
     factory, _ = scripted_factory([], name="anthropic")
     chain = factory.create_client(CONFIG, ledger=MemoryCallLedger(), log=lambda record: None, fallbacks=(CONFIG,)).chain
     names = []
     while chain is not None:
         names.append(type(chain).__name__.removesuffix("Client"))
         chain = getattr(chain, "inner", None)
-    assert names == ["Whole", "Retrying", "Recorded", "Metered", "Logged", "Fallback", "RateLimited", "ScriptedLLM"]
+    assert names == [
+        "Whole",
+        "Retrying",
+        "Keyless",
+        "Recorded",
+        "Metered",
+        "Logged",
+        "Fallback",
+        "RateLimited",
+        "ScriptedLLM",
+    ]
 
 
 def test_unknown_names_and_a_missing_key_are_told_at_once():

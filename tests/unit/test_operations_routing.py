@@ -19,7 +19,7 @@ from orchestrator_v2.core.errors import OrchestratorError
 from orchestrator_v2.core.usage import nano_usd
 from orchestrator_v2.key_sources import SettingsKeys
 from orchestrator_v2.operation_routing import OperationRouter
-from orchestrator_v2.operations.failures import translated
+from orchestrator_v2.operations.failures import in_our_words
 from orchestrator_v2.operations.ports import LOCAL_CALLER, Caller, Route
 
 KEYS = {"ANTHROPIC_API_KEY": "sk-ant-0123456789abcdef", "OPENAI_API_KEY": "sk-0123456789abcdefghij"}
@@ -52,9 +52,9 @@ def routed(
 
 
 def refused(*given: Any, **more: Any) -> OrchestratorError:
-    with pytest.raises(OrchestratorError) as caught:
+    with pytest.raises(OrchestratorError) as caught, in_our_words({}):
         routed(*given, **more)
-    return translated(caught.value, {})
+    return caught.value
 
 
 def test_a_named_model_is_the_one_that_answers(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Header, Path, Request, Response
+from pydantic import BaseModel, Field
 
 from orchestrator_v2.agents.schemas import answer_schema
 from orchestrator_v2.api.access import CurrentUser, TheService
 from orchestrator_v2.api.bodies import Id
+from orchestrator_v2.api.connected import while_connected
 from orchestrator_v2.api.problems import responses
 from orchestrator_v2.api.routes.projects import Before, Key, Limit
 from orchestrator_v2.core.operation_errors import InvalidRequestError
@@ -30,10 +31,9 @@ OperationId = Annotated[
     ),
 ]
 Prefer = Annotated[
-    str,
+    list[Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")]],
     Header(
-        max_length=200,
-        pattern=r"^[\x20-\x7e]*$",
+        max_length=10,
         description="`respond-async` (RFC 7240): answer 202 at once; the run goes on in the background.",
     ),
 ]
@@ -141,15 +141,19 @@ async def execute_operation(
     body: OperationQuestion,
     user: CurrentUser,
     service: TheService,
+    request: Request,
     response: Response,
     key: Key = "",
-    prefer: Prefer = "",
+    prefer: Prefer = [],  # noqa: B006 - never changed; a header that is not there
 ) -> Any:
     """Asks it, and waits for the answer. What was paid for is kept: the same Idempotency-Key goes on from there."""
-    request = _request(operation_id, body, key)
-    if "respond-async" not in {word.split(";")[0].strip().lower() for word in prefer.split(",")}:
-        return await service.operations.execute(user, request)
-    run_id = await service.operations.start(user, request)
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise InvalidRequestError("The request has several Idempotency-Key headers.", do="Send one of them.")
+    asked = _request(operation_id, body, key)
+    wishes = {wish.split(";")[0].strip().lower() for line in prefer for wish in line.split(",")}
+    if "respond-async" not in wishes:
+        return await while_connected(request, service.operations.execute(user, asked))
+    run_id = await service.operations.start(user, asked)
     where = f"/operations/runs/{run_id}"
     response.status_code = 202
     response.headers["Location"] = where
