@@ -53,6 +53,11 @@ class Orchestrator(RunReader):
         self._stopped.set()
         self._parts.driver.stop()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to start nothing more."""
+        return self._stopped.is_set()
+
     async def run(self, request: RunRequest) -> ProjectState:
         """From a brief to where the run ends or waits. Raises `InputError` before anything is started."""
         return await self.drive(await self.start(request))

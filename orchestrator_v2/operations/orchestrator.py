@@ -282,8 +282,8 @@ class LLMOrchestrator:
                 return found.model_copy(update={"metadata": found.metadata.model_copy(update={"replayed": True})})
             now = self._parts.clock.now()
             waits = row.status == RunStatus.WAITING_PROVIDER and (row.resume_at or 0.0) > now
-            if row.status == RunStatus.CANCELLED or waits:
-                # A provider that asked to wait is not sent the same again before its time.
+            if row.status == RunStatus.CANCELLED or waits or self._runs.stopping:
+                # A provider that asked to wait is not sent the same again before its time; nor does who stops wait.
                 events = await self._runs.events(run_id)
                 raise failure_of(fold(run_id, events), events, now)
             if row.status != RunStatus.RUNNING or await self._runs.is_interrupted(row):

@@ -49,6 +49,9 @@ class Runs(Protocol):
 
     async def contents(self, hashes: Sequence[str]) -> dict[str, bytes]: ...
 
+    @property
+    def stopping(self) -> bool: ...
+
     def stop(self) -> None: ...
 
 

@@ -14,12 +14,14 @@ import msgspec
 
 from orchestrator_v2.agents.roles import resolve_role
 from orchestrator_v2.core.errors import ConfigError, ConflictError, UnknownNameError
-from orchestrator_v2.core.secrets import Secret
-from orchestrator_v2.tasks.agent_task import AgentTask, is_words
+from orchestrator_v2.core.secrets import Secret, redact
+from orchestrator_v2.llm.origin import normal_url
+from orchestrator_v2.tasks.agent_task import AgentTask, is_whole, is_words
 from orchestrator_v2.tasks.command import Command, checked_command
-from orchestrator_v2.tasks.credential import Credential, checked_credential
+from orchestrator_v2.tasks.credential import Credential, checked_credential, holds_key
 from orchestrator_v2.tasks.interface import WAYS, Interface, Way, interface_named
 from orchestrator_v2.tasks.recommendation import Recommendation, recommend
+from orchestrator_v2.tasks.unforeseen import reason_of
 
 _NAME = re.compile(r"\w(?:[\w .:@/-]{0,62}\w)?")
 
@@ -28,8 +30,8 @@ class RegisteredAgent(msgspec.Struct, frozen=True):
     """An agent. `agent_type` is the name of a role, or a free word in small letters; `model` is `provider/model`, for a
     command whatever it understands. `base_url` is an own server of the model's provider.
 
-    `priority` of the metadata (a whole number, 0) decides between agents that fit alike. One with a `Secret` cannot be
-    pickled; one with a reference can.
+    `priority` is that of the metadata when it was registered (a whole number, 0); it decides between agents that fit
+    alike. One with a `Secret` cannot be pickled; one with a reference can.
     """
 
     name: str
@@ -41,10 +43,13 @@ class RegisteredAgent(msgspec.Struct, frozen=True):
     capabilities: frozenset[str] = frozenset()
     command: Command | None = None
     base_url: str = ""
+    priority: int = 0
 
-    @property
-    def priority(self) -> int:
-        return int(self.metadata.get("priority", 0))
+    def __repr__(self) -> str:
+        """Without keys, though somebody has put one into the metadata since."""
+        shown = super().__repr__()
+        secrets = [self.credential] if isinstance(self.credential, Secret) else []
+        return redact(shown, secrets) if holds_key(self.metadata, self.credential) else shown
 
 
 class AgentRegistry:
@@ -70,8 +75,13 @@ class AgentRegistry:
         """Adds an agent, or with `replace` puts it in the place of the one that has its name.
 
         Raises `ConflictError` for a name that is taken, `UnknownNameError` for an interface that is none, and
-        `ConfigError` for all else; a key is repeated in none of them.
+        `ConfigError` for all else, as for a key that stands anywhere but in `credential`; it is repeated in none.
         """
+        listed = _listed(capabilities)
+        _check_no_key(
+            credential, name=name, agent_type=agent_type, interface=interface, model=model, metadata=metadata,
+            capabilities=listed, command=command, base_url=base_url,
+        )  # fmt: skip
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigError(
                 "An agent's name cannot be used.", "It has 1 to 64 letters, digits and .:@/_- in it.", "Change it."
@@ -84,12 +94,13 @@ class AgentRegistry:
             name=name,
             agent_type=type_named(agent_type),
             interface=interface_named(interface),
-            model=(model or "").strip(),
+            model=_text(name, "model", model),
             credential=checked_credential(name, credential),
-            metadata=_metadata(name, metadata or {}, credential),
-            capabilities=_capabilities(name, capabilities),
+            metadata=(known := _metadata(name, metadata or {})),
+            capabilities=_capabilities(name, listed),
             command=None if command is None else checked_command(name, command),
-            base_url=base_url,
+            base_url=_base_url(name, base_url),
+            priority=known.get("priority", 0),
         )
         _check_ways(agent)
         self._agents[name] = agent
@@ -134,22 +145,52 @@ def type_named(agent_type: str) -> str:
         return word
 
 
-def _capabilities(name: str, given: Iterable[str]) -> frozenset[str]:
-    words = given if isinstance(given, str) else tuple(given)
+def _check_no_key(credential: Credential, **fields: object) -> None:
+    for field, value in fields.items():
+        if holds_key(value, credential):
+            raise ConfigError(
+                f"The {field} of an agent holds a key.",
+                "It is shown in listings, and arguments can be read by everybody on the machine.",
+                "Take the key out of it, and give it as credential=Secret(key) or as the name of its variable.",
+            )
+
+
+def _text(name: str, field: str, given: object) -> str:
+    if given is not None and not isinstance(given, str):
+        raise ConfigError(f"The {field} of '{name}' is no text.", "", "Give a text, or leave it out.")
+    return (given or "").strip()
+
+
+def _base_url(name: str, given: object) -> str:
+    """Raises `ConfigError` for what is no bare http(s) URL; whether a key may be sent there is asked when one is."""
+    url = _text(name, "base_url", given)
+    if url:
+        normal_url(url)
+    return url
+
+
+def _listed(given: object) -> object:
+    """What may be run through once, as something that can be looked at twice."""
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else given
+
+
+def _capabilities(name: str, words: Any) -> frozenset[str]:
     if not is_words(words):
         raise ConfigError(f"The capabilities of '{name}' are no list of words.", "", "Give a list, such as ['vision'].")
     return frozenset(word.strip().casefold() for word in words)
 
 
-def _metadata(name: str, given: Mapping[str, Any], credential: Credential) -> dict[str, Any]:
+def _metadata(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """A copy, so that who gave it cannot change the agent."""
-    metadata = copy.deepcopy(dict(given))
-    priority = metadata.get("priority", 0)
-    if not isinstance(priority, int) or isinstance(priority, bool):
+    try:
+        metadata = copy.deepcopy(dict(given))
+    except Exception as problem:
+        # What is copied may be anything, a `Secret` too, which refuses.
+        raise ConfigError(
+            f"The metadata of '{name}' cannot be copied.", reason_of(problem), "Give texts, numbers, lists, mappings."
+        ) from problem
+    if not is_whole(metadata.get("priority", 0)):
         raise ConfigError(f"The priority of '{name}' is no whole number.", "", "Give one; the higher goes first.")
-    written = repr(metadata)
-    if isinstance(credential, Secret) and credential.hidden_from(written) != written:
-        raise ConfigError(f"The metadata of '{name}' holds its key.", "Metadata is shown.", "Take the key out of it.")
     return metadata
 
 

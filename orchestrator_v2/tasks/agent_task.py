@@ -68,7 +68,7 @@ def _faults(task: AgentTask) -> list[tuple[str, bool]]:
             "context and metadata are mappings",
             not all(isinstance(one, Mapping) for one in (task.context, task.metadata)),
         ),
-        ("max_tokens is a whole number over 0", not _is_whole(task.max_tokens) or task.max_tokens < 1),
+        ("max_tokens is a whole number over 0", not is_whole(task.max_tokens) or task.max_tokens < 1),
         ("temperature is a number from 0 to 2", temperature is not None and not _is_between(temperature, 0, 2)),
         ("timeout is a number of seconds over 0", not _is_between(task.timeout, 0, 1e7) or task.timeout == 0),
     ]
@@ -88,7 +88,8 @@ def _is_unicode(value: object) -> bool:
     return isinstance(value, str) and value.encode("utf-8", "replace").decode() == value
 
 
-def _is_whole(value: object) -> bool:
+def is_whole(value: object) -> bool:
+    """Whether that is a whole number; True is none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 

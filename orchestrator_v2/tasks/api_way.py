@@ -30,6 +30,7 @@ from orchestrator_v2.llm.wrappers.base import Wrapper
 from orchestrator_v2.llm.wrappers.logged import CallLog
 from orchestrator_v2.tasks.agent_registry import RegisteredAgent
 from orchestrator_v2.tasks.credential import resolved_credential
+from orchestrator_v2.tasks.unforeseen import unforeseen
 from orchestrator_v2.tasks.way import Attempt, Job, without_keys
 
 _CORRECTION = (
@@ -80,6 +81,8 @@ class ApiWay:
             error = _too_slow(job)
         except OrchestratorError as problem:
             error = problem
+        except Exception as problem:  # noqa: BLE001 - told as this task's error
+            error = unforeseen(problem, secrets)
         finally:
             _sendings.reset(token)
         facts |= {"attempts": len(sent), **_facts(calls)}

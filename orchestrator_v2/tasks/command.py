@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from orchestrator_v2.core.errors import ConfigError, InputError, MissingExtraError, PromptTooLargeError
-from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.core.secrets import Secret, redact
 
 PLACEHOLDERS = ("{prompt}", "{model}", "{system}")
 # Linux takes no argument of 128 KiB or more; what is longer goes by stdin.
@@ -49,8 +49,10 @@ class Command(msgspec.Struct, frozen=True):
 
     `model` is what the program calls its model (empty: as the agent's, where it has no API beside).
     `environ` are the names of the only variables that the program is given, `credential_variable` the one in which it
-    finds the agent's credential. `folder` is where it works (empty: a folder of its own that is removed). `timeout` is
-    in seconds, `max_stdout` and `max_stderr` in bytes; TERM is followed by KILL after `grace` seconds.
+    finds the agent's credential. `secret_variables` are those of `environ` that hold keys, which are taken out of all
+    that is said (None: whichever seem to, by name or content). `folder` is where it works (empty: a folder of its own
+    that is removed). `timeout` is in seconds, `max_stdout` and `max_stderr` in bytes; TERM is followed by KILL after
+    `grace` seconds.
     """
 
     argv: tuple[str, ...]
@@ -63,6 +65,7 @@ class Command(msgspec.Struct, frozen=True):
     max_stdout: int = 4 * 1024 * 1024
     max_stderr: int = 64 * 1024
     grace: float = 2.0
+    secret_variables: tuple[str, ...] | None = None
 
 
 # By what each program's own documentation says; each uses its own login, found by HOME. Another is a value like these.
@@ -91,8 +94,12 @@ def checked_command(agent: str, command: Command | Sequence[str]) -> Command:
     if isinstance(command, str):
         raise _no_command(agent, ["a command is a list of words, as no shell would split a line"])
     if not isinstance(command, Command):
-        command = Command(tuple(command))
-    command = msgspec.structs.replace(command, argv=tuple(command.argv), environ=tuple(command.environ))
+        command = Command(command)  # type: ignore[arg-type]
+    try:
+        # Read anew as what it is declared to be, so that each type is right: nobody has checked those that were given.
+        command = msgspec.convert(msgspec.to_builtins(command), Command)
+    except (msgspec.ValidationError, TypeError, RecursionError) as error:
+        raise _no_command(agent, [redact(f"{error}")]) from None
     faults = [fault for fault, holds in _faults(command) if holds]
     if faults:
         raise _no_command(agent, faults)
@@ -101,24 +108,28 @@ def checked_command(agent: str, command: Command | Sequence[str]) -> Command:
 
 def _faults(command: Command) -> list[tuple[str, bool]]:
     argv, answer = command.argv, command.answer
-    words = all(isinstance(word, str) for word in argv)
     names = [*command.environ, *([command.credential_variable] if command.credential_variable else [])]
-    inside = [
-        word for word in argv if words and word not in PLACEHOLDERS and any(each in word for each in PLACEHOLDERS)
-    ]
-    limits = (command.timeout, command.max_stdout, command.max_stderr)
-    program = argv[0] if argv and words else ""
+    inside = [word for word in argv if word not in PLACEHOLDERS and any(each in word for each in PLACEHOLDERS)]
+    program = argv[0] if argv else ""
     return [
-        ("argv is empty or holds something that is no text", not program or not words),
+        ("argv is empty", not program),
         ("argv[0] must be the program itself", program in PLACEHOLDERS),
         (f"a placeholder is a whole argument, unlike in {inside[:1]}", bool(inside)),
         ("a program with a / in it needs its whole path", "/" in program and not program.startswith("/")),
-        ("an argument holds NUL", words and any("\0" in word for word in argv)),
-        ("environ is a list of variables' names", not all(_VARIABLE.fullmatch(str(name)) for name in names)),
-        ("timeout and the sizes are over 0, grace is not below", min(limits) <= 0 or command.grace < 0),
+        ("an argument holds NUL", any("\0" in word for word in argv)),
+        ("environ is a list of variables' names", not all(map(_VARIABLE.fullmatch, names))),
+        ("secret_variables are some of environ", not set(command.secret_variables or ()) <= set(command.environ)),
+        ("timeout is a number of seconds over 0", not _is_time(command.timeout) or command.timeout == 0),
+        ("grace is a number of seconds, not below 0", not _is_time(command.grace)),
+        ("max_stdout and max_stderr are over 0", min(command.max_stdout, command.max_stderr) < 1),
         ("the field of the answer is not named", answer.form != "text" and not answer.field),
         ("folder must be a whole path", bool(command.folder) and not Path(command.folder).is_absolute()),
     ]
+
+
+def _is_time(seconds: float) -> bool:
+    """False for what is no number, and for times that never end."""
+    return 0 <= seconds <= 1e7
 
 
 def _no_command(agent: str, faults: Sequence[str]) -> ConfigError:

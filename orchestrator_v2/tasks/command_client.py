@@ -22,9 +22,7 @@ from orchestrator_v2.llm.types import Completion, InvokeOptions, Message
 from orchestrator_v2.tasks.command import Command, arguments, environment
 from orchestrator_v2.tasks.command_answer import CommandFault, read_answer, stderr_of
 from orchestrator_v2.tasks.command_process import Limits, run_command
-
-# A variable of such a name holds a key: it is taken out of all that the program says.
-_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+from orchestrator_v2.tasks.secret_variables import secrets_in
 
 
 class CommandClient:
@@ -80,7 +78,7 @@ class CommandClient:
             raise ConfigError(
                 f"A key stands in the arguments of '{command.argv[0]}'.",
                 "Everybody on the machine can read them.",
-                "Name its variable in `environ` or `credential_variable`.",
+                "Let the program read it from its variable; if it is no key, say which are by `secret_variables`.",
             )
         limits = Limits(self._seconds, command.max_stdout, command.max_stderr, command.grace)
         stdin = "" if "{prompt}" in command.argv else prompt
@@ -109,6 +107,5 @@ def _own_folder() -> str:
 
 
 def _secrets(command: Command, environ: Mapping[str, str], credential: Secret | None) -> tuple[Secret, ...]:
-    named = [name for name in command.environ if any(word in name.upper() for word in _SECRET_WORDS)]
-    found = [Secret(environ[name]) for name in named if environ.get(name, "").strip()]
+    found = secrets_in(command.environ, command.secret_variables, environ)
     return tuple(dict.fromkeys([*found, *([credential] if credential else [])]))

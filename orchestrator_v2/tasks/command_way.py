@@ -22,6 +22,7 @@ from orchestrator_v2.llm.wrappers.recorded import RecordedClient
 from orchestrator_v2.tasks.agent_registry import command_model
 from orchestrator_v2.tasks.command_client import CommandClient
 from orchestrator_v2.tasks.credential import resolved_credential
+from orchestrator_v2.tasks.unforeseen import unforeseen
 from orchestrator_v2.tasks.way import Attempt, Job, without_keys
 
 
@@ -45,6 +46,8 @@ class CommandWay:
             data = None if job.schema is None else job.schema.read(text)
         except OrchestratorError as problem:
             failure = problem
+        except Exception as problem:  # noqa: BLE001 - told as this task's error
+            failure = unforeseen(problem, client.secrets)
         started = client.facts.pop("started", 0)
         facts: dict[str, Any] = {"provider": client.provider, "model": client.model, "attempts": started}
         facts |= {name: value for name, value in client.facts.items() if value != ""}

@@ -9,12 +9,14 @@ import re
 from collections.abc import Mapping
 
 from orchestrator_v2.core.errors import ConfigError, CredentialMissingError
-from orchestrator_v2.core.secrets import Secret
+from orchestrator_v2.core.secrets import REDACTED, Secret, redact
 
 Credential = Secret | str | None
 
 # A bare name has capitals and an underline, as every vendor's variable: so no key is taken for a name, and told.
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})\}|([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)")
+
+_ESCAPE = re.compile(r"\\(?:[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4})")
 
 
 def checked_credential(agent: str, credential: object) -> Credential:
@@ -28,6 +30,16 @@ def checked_credential(agent: str, credential: object) -> Credential:
         "A key as plain text would stand in every listing of the agents.",
         "Give Secret(key), or the name of the variable that holds it, as '${ZAI_API_KEY}'.",
     )
+
+
+def holds_key(value: object, credential: Credential = None) -> bool:
+    """Whether the value, as it would be shown, has `credential` itself in it, or a word shaped like a vendor's key."""
+    text = _ESCAPE.sub(" ", repr(value))
+    if isinstance(credential, Secret) and credential.hidden_from(text) != text:
+        return True
+    # In the middle of a word the shape tells nothing: `task-management-system`.
+    before = redact(text.replace(REDACTED, " ")).split(REDACTED)[:-1]
+    return any(not part[-1:].isalnum() for part in before)
 
 
 def variable_of(credential: Credential) -> str:

@@ -26,17 +26,18 @@ from orchestrator_v2.core.errors import (
 )
 from orchestrator_v2.core.ids import IdSource, RandomIds
 from orchestrator_v2.core.sync import run_sync
-from orchestrator_v2.core.usage import NO_USAGE
+from orchestrator_v2.core.usage import NO_USAGE, Usage
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.ledger import CallLedger
 from orchestrator_v2.llm.retry import RetryConfig
 from orchestrator_v2.llm.wrappers.logged import CallLog
 from orchestrator_v2.tasks.agent_registry import AgentRegistry, RegisteredAgent
-from orchestrator_v2.tasks.agent_task import AgentTask, ExecutionResult, told
+from orchestrator_v2.tasks.agent_task import AgentTask, ExecutionResult, is_whole, told
 from orchestrator_v2.tasks.answer_schema import answer_schema
 from orchestrator_v2.tasks.api_way import ApiWay
 from orchestrator_v2.tasks.command_way import CommandWay
 from orchestrator_v2.tasks.interface import Way
+from orchestrator_v2.tasks.unforeseen import unforeseen
 from orchestrator_v2.tasks.way import Attempt, Job, WayOfWorking, prompt_of
 
 # What a second way can mend. Not a request that is bad, a refusal, a refused key, or money that is spent.
@@ -52,7 +53,10 @@ PARALLEL = 8
 
 
 class TaskExecutor:
-    """Use it in `async with`, or close it. `models` builds the clients; one that was given is not closed with this.
+    """Use it in `async with`, or close it. `models` builds the clients; whoever gives a factory closes it.
+
+    A `_sync` call has an event loop of its own, whose connections end with it, those of a given factory too: for that
+    its `aclose` is called in that loop, which leaves the connections of all other loops open.
 
     `environ` is where references to keys are looked up and from what commands are given their variables (None: this
     process's). With a `ledger` the key of a task's call is its task_id, and what was answered once is not asked again.
@@ -107,6 +111,8 @@ class TaskExecutor:
             ways = _ways(task, chosen)
         except OrchestratorError as error:
             attempt = Attempt(error=error)
+        except Exception as problem:  # noqa: BLE001 - told as this task's error; nothing was sent
+            attempt = Attempt(error=unforeseen(problem))
         else:
             attempt = await self._along(job, ways, begun + task.timeout)
         return ExecutionResult(
@@ -125,14 +131,19 @@ class TaskExecutor:
     ) -> list[ExecutionResult]:
         """All of them, at most `limit` at once; the results stand in the order of the tasks, failed ones too.
 
-        Cancelling cancels all. Raises `InputError` for a limit below 1 and for a task_id that is there twice.
+        Cancelling cancels all. Raises `InputError` for a limit that is no whole number over 0, and for a task_id that
+        is there twice.
         """
         tasks = list(tasks)
         twice = [name for name, count in Counter(task.task_id for task in tasks).items() if name and count > 1]
         if twice:
             raise InputError(f"The task_id '{twice[0]}' is there twice.", "It names one call.", "Give each its own.")
-        if limit < 1:
-            raise InputError(f"At most {limit} tasks at once are none.", "", "Give a limit of 1 or more.")
+        if not is_whole(limit) or limit < 1:
+            raise InputError(
+                f"At most {limit!r} tasks at once cannot be.",
+                "It is no whole number over 0.",
+                "Give a limit of 1 or more.",
+            )
         results: dict[int, ExecutionResult] = {}
         waiting = iter(enumerate(tasks))
 
@@ -156,7 +167,7 @@ class TaskExecutor:
         return run_sync(lambda: self._closing(self.execute_parallel(tasks, agent, limit=limit)))
 
     async def _closing(self, work: Any) -> list[ExecutionResult]:
-        """The connections belong to the loop of this call, and end with it."""
+        """The connections belong to the loop of this call, and end with it; `aclose` leaves those of other loops."""
         try:
             results: list[ExecutionResult] = await work
             return results
@@ -182,7 +193,7 @@ class TaskExecutor:
             left = max(deadline - self._clock.monotonic(), 0.001)
             # A provider that hangs must not use up the time of the way that could mend it.
             seconds = left if number == len(ways) - 1 else left / 2
-            attempt = await self._ways[way].attempt(_with_time(job, seconds))
+            attempt = await self._tried(way, _with_time(job, seconds))
             used, attempts = used + attempt.usage, attempts + attempt.facts.get("attempts", 0)
             if not isinstance(attempt.error, MENDABLE) or number == len(ways) - 1:
                 break
@@ -190,6 +201,13 @@ class TaskExecutor:
             facts = {"fallback_from": str(way), "fallback_reason": f"{reason.code}: {reason.what} {reason.why}".strip()}
         facts = {"execution_method": str(way), **facts, **attempt.facts, "attempts": attempts}
         return Attempt(attempt.text, attempt.data, attempt.error, used, facts, attempt.secrets)
+
+    async def _tried(self, way: Way, job: Job) -> Attempt:
+        try:
+            return await self._ways[way].attempt(job)
+        except Exception as problem:  # noqa: BLE001 - told as this task's error; it may have cost something
+            error = problem if isinstance(problem, OrchestratorError) else unforeseen(problem)
+            return Attempt(error=error, usage=Usage(cost=None))
 
 
 def _ways(task: AgentTask, agent: RegisteredAgent) -> tuple[Way, ...]:

@@ -44,7 +44,10 @@ class Attempt(msgspec.Struct, frozen=True):
 
 class WayOfWorking(Protocol):
     async def attempt(self, job: Job) -> Attempt:
-        """The task done, or the error why not. Nothing is raised but what ends the process or cancels the task."""
+        """The task done, or the error why not, also one that nobody foresaw: what was used stands beside it.
+
+        Should an exception come through all the same, the executor makes it the task's error, at an unknown cost.
+        """
         ...
 
 

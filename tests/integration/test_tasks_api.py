@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 import time
+from pathlib import Path
 from random import Random
 
 import pytest
+from pydantic import BaseModel, field_validator
 
 from orchestrator_v2.core.clock import ManualClock
 from orchestrator_v2.core.errors import InputError, SyncInLoopError
@@ -17,6 +20,7 @@ from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.retry import RetryConfig
 from orchestrator_v2.tasks.agent_registry import AgentRegistry
 from orchestrator_v2.tasks.agent_task import AgentTask, ExecutionResult
+from orchestrator_v2.tasks.command import Command
 from orchestrator_v2.tasks.task_executor import TaskExecutor
 from orchestrator_v2.testing import fake_anthropic, fake_openai
 from orchestrator_v2.testing.memory_ledger import MemoryCallLedger
@@ -326,6 +330,83 @@ def test_a_provider_of_another_package_that_breaks_fails_its_task_alone() -> Non
     assert second.output == "Four."
 
 
+class Torn(MemoryCallLedger):
+    """A ledger of somebody's own that raises what it likes."""
+
+    async def begin(self, *args, **more):
+        raise ZeroDivisionError(f"boom {KEY}")
+
+
+@pytest.mark.parametrize("agent", ["api", "cli"])
+def test_what_nobody_foresaw_is_one_tasks_error(agent: str) -> None:
+    """Whatever raises: the result says so, without a key and with who raised it, and the other task goes on."""
+    agents = AgentRegistry()
+    agents.register_agent("api", "dev", "api", "anthropic/claude-sonnet-5-5", Secret(KEY))
+    agents.register_agent("cli", "dev", "cli", command=ECHO)
+    executor = TaskExecutor(agents, ledger=Torn(), environ={"PATH": "/usr/bin"}, retry=ONCE)
+    results = executor.execute_parallel_sync([AgentTask("p"), AgentTask("q")], agent, limit=1)
+    assert [result.success for result in results] == [False, False]
+    assert all("boom [redacted]" in result.error.why for result in results if result.error)
+    # No program was started; of a model nobody can say whether it was asked.
+    assert {result.cost for result in results} == ({0} if agent == "cli" else {None})
+    assert all(result.metadata["provider"] for result in results)
+    assert KEY not in repr(results)
+
+
+class Vault(dict):
+    """Somebody's own environment, which breaks at one name."""
+
+    def __getitem__(self, name):
+        if name == "BROKEN":
+            raise KeyError("boom")
+        return super().__getitem__(name)
+
+
+def test_a_way_that_raises_fails_its_task_alone() -> None:
+    """The executor takes what a way lets through for that task's error, and does not claim that it cost nothing."""
+    agents = AgentRegistry()
+    agents.register_agent("a", "dev", "cli", command=Command(tuple(ECHO), environ=("BROKEN",)))
+    agents.register_agent("b", "dev", "cli", command=ECHO)
+    executor = TaskExecutor(agents, environ=Vault(PATH="/usr/bin", BROKEN="1"))
+
+    async def go():
+        return await asyncio.gather(*(executor.execute(AgentTask("p"), name) for name in ("a", "b", ["a"])))
+
+    bad, good, no_name = asyncio.run(go())
+    assert good.success
+    assert bad.error is not None
+    assert (bad.error.code, bad.cost, bad.metadata["agent"]) == ("error", None, "a")
+    assert "KeyError: 'boom' (at test_tasks_api.py:" in bad.error.why
+    assert "test_tasks_api.py, which raised it" in bad.error.do
+    assert no_name.error is not None
+    assert (no_name.cost, "fault of orchestrator_v2" in no_name.error.do) == (0, True)
+
+
+def test_a_paid_answer_whose_model_breaks_is_charged() -> None:
+    """The caller's own validator raised what it should not: what the call used is told all the same."""
+
+    class Verdict(BaseModel):
+        sum: int
+
+        @field_validator("sum")
+        @classmethod
+        def check(cls, value: int) -> int:
+            raise KeyError("boom")
+
+    result, _ = run('{"sum": 4}', task=AgentTask("2 + 2?", response_schema=Verdict))
+    assert result.error is not None
+    assert (result.error.code, result.usage.calls, result.usage.input_tokens) == ("invalid_input", 1, 12)
+    assert result.cost
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "#"}, {"type": "object", "properties": {"a": {"$ref": "#/$defs/none"}}}])
+def test_nothing_is_sent_for_a_schema_that_leads_nowhere(schema: dict) -> None:
+    """It is looked through before, so that no call is paid for."""
+    result, bench = run(task=AgentTask("p", response_schema=schema))
+    assert result.error is not None
+    assert (result.error.code, bench.server.requests, result.cost) == ("invalid_input", [], 0)
+
+
 def test_cancelling_ends_the_calls() -> None:
     """The caller that leaves waits for no answer."""
 
@@ -351,8 +432,9 @@ def test_what_no_list_of_tasks_can_be_is_refused() -> None:
     twice = [AgentTask("p", task_id="a"), AgentTask("q", task_id="a")]
     with pytest.raises(InputError, match="'a' is there twice"):
         executor.execute_parallel_sync(twice)
-    with pytest.raises(InputError, match="limit of 1"):
-        executor.execute_parallel_sync([AgentTask("p")], limit=0)
+    for limit in (0, 1.5, True, "3", None):
+        with pytest.raises(InputError, match="limit of 1"):
+            executor.execute_parallel_sync([AgentTask("p")], limit=limit)  # type: ignore[arg-type]
     assert executor.execute_parallel_sync([]) == []
 
 
@@ -434,3 +516,38 @@ def test_a_factory_that_was_given_is_not_closed() -> None:
             return connections
 
     assert asyncio.run(go()) == 1
+
+
+def sockets() -> int:
+    """How many this process has open."""
+    return sum(link.is_socket() for link in Path("/proc/self/fd").iterdir())
+
+
+def test_a_sync_call_closes_its_own_connections_of_a_given_factory_and_no_others() -> None:
+    """The connection of the loop beside it is used on, and nothing of the sync call's own loop stays open."""
+
+    async def go():
+        async with fake_anthropic.FakeAnthropic() as server:
+            factory = LLMFactory(clock=ManualClock(auto=True), random=Random(0))
+            agents = AgentRegistry()
+            agents.register_agent(
+                "a", "dev", "api", "anthropic/claude-sonnet-5-5", Secret(KEY), base_url=server.base_url
+            )
+            executor = TaskExecutor(agents, models=factory, environ={})
+            assert (await executor.execute(AgentTask("p"))).success
+            before, gc_was = sockets(), gc.isenabled()
+            gc.disable()  # What nobody has closed is not to be closed by chance.
+            try:
+                for _ in range(5):
+                    assert (await asyncio.to_thread(executor.execute_sync, AgentTask("p"))).success
+                await asyncio.sleep(0.1)
+                left = sockets() - before
+            finally:
+                if gc_was:
+                    gc.enable()
+            assert (await executor.execute(AgentTask("p"))).success
+            connections = server.connections
+            await factory.aclose()
+            return left, connections
+
+    assert asyncio.run(go()) == (0, 6)

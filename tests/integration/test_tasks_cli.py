@@ -163,14 +163,26 @@ def test_a_key_is_in_no_argument_and_in_no_result(tmp_path: Path) -> None:
     echo = python("import os, sys; print(sys.argv[1:], sys.stdin.read())", "{prompt}", environ=("TOOL_API_KEY",))
     said = run(echo, f"Use {KEY} now.", environ=environ)
     assert said.output.startswith("['Use [redacted] now.']")
-    planted = run(python("print(1)", KEY, environ=("TOOL_API_KEY",)), environ=environ)
+    plain = "zai.planted.canary.0123456789"
+    planted = run(python("print(1)", plain, environ=("TOOL_API_KEY",)), environ={**PATH, "TOOL_API_KEY": plain})
     assert planted.error is not None
     assert planted.error.code == "invalid_config"
+    assert plain not in repr(planted)
     loud = python("import os, sys; sys.exit('my key is ' + os.environ['TOOL_API_KEY'])", environ=("TOOL_API_KEY",))
     failed = run(loud, environ=environ)
     assert failed.error is not None
     assert "my key is [redacted]" in failed.error.why
     assert KEY not in repr([said, planted, failed])
+
+
+def test_a_value_that_is_no_key_may_be_said() -> None:
+    """Neither a key map nor what the user says is no key is taken out; a password inside of a URL is."""
+    say = "import os; print(*(os.environ[name] for name in ('XKB_KEYMAP', 'API_KEY_MODE', 'DATABASE_URL')))"
+    names = ("XKB_KEYMAP", "API_KEY_MODE", "DATABASE_URL")
+    environ = {**PATH, "XKB_KEYMAP": "german", "API_KEY_MODE": "result", "DATABASE_URL": "pg://u:hunter2secret@h/db"}
+    assert run(python(say, environ=names), environ=environ).output == "german [redacted] pg://u:[redacted]@h/db"
+    told = python(say, "german", "result", environ=names, secret_variables=("DATABASE_URL",))
+    assert run(told, environ=environ).output == "german result [redacted]"
 
 
 def test_it_works_in_a_folder_of_its_own_or_in_the_one_that_was_named(tmp_path: Path) -> None:

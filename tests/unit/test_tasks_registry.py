@@ -19,7 +19,7 @@ from orchestrator_v2.core.errors import (
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.tasks.agent_registry import AgentRegistry, command_model
 from orchestrator_v2.tasks.agent_task import AgentTask
-from orchestrator_v2.tasks.command import CLAUDE_CODE, CODEX, GEMINI, Command, checked_command
+from orchestrator_v2.tasks.command import CLAUDE_CODE, CODEX, GEMINI, Answer, Command, checked_command
 from orchestrator_v2.tasks.credential import resolved_credential
 from orchestrator_v2.tasks.interface import Interface
 
@@ -101,6 +101,22 @@ BAD = {
     "no name for the model of a command": (("a", "dev", "cli"), {"command": ["cat", "{model}"]}),
     "a value in the list of variables": (("a", "dev", "cli"), {"command": Command(("cat",), environ=("A=1",))}),
     "no time": (("a", "dev", "cli"), {"command": Command(("cat",), timeout=0)}),
+    "a time that is no number": (("a", "dev", "cli"), {"command": Command(("cat",), timeout=float("nan"))}),
+    "a time as a text": (("a", "dev", "cli"), {"command": Command(("cat",), timeout="5")}),
+    "an endless grace": (("a", "dev", "cli"), {"command": Command(("cat",), grace=float("inf"))}),
+    "a part of a byte": (("a", "dev", "cli"), {"command": Command(("cat",), max_stdout=1.5)}),
+    "no bytes": (("a", "dev", "cli"), {"command": Command(("cat",), max_stderr=0)}),
+    "a folder that is no text": (("a", "dev", "cli"), {"command": Command(("cat",), folder=5)}),
+    "a model of a command that is no text": (("a", "dev", "cli"), {"command": Command(("cat",), model=5)}),
+    "one variable instead of a list": (("a", "dev", "cli"), {"command": Command(("cat",), environ="PATH")}),
+    "a line in a command": (("a", "dev", "cli"), {"command": Command("cat")}),
+    "a form of answer that is none": (("a", "dev", "cli"), {"command": Command(("cat",), Answer("xml", "a"))}),
+    "a key that is in no variable": (("a", "dev", "cli"), {"command": Command(("cat",), secret_variables=("A",))}),
+    "a model that is no text": (("a", "dev", "api", 5), {}),
+    "a base_url that is no URL": (("a", "dev", "api", "simulated"), {"base_url": "here"}),
+    "a base_url with a password": (("a", "dev", "api", "simulated"), {"base_url": "https://u:p@127.0.0.1"}),
+    "capabilities that are no list": (("a", "dev", "api", "simulated"), {"capabilities": 5}),
+    "a Secret in the metadata": (("a", "dev", "api", "simulated", None, {"key": Secret(KEY)}), {}),
     "capabilities as one word": (("a", "dev", "api", "simulated"), {"capabilities": "vision"}),
     "a priority that is no number": (("a", "dev", "api", "simulated", None, {"priority": "high"}), {}),
 }
@@ -168,9 +184,64 @@ def test_a_secret_is_in_no_text_of_its_agent() -> None:
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(held)
     assert pickle.loads(pickle.dumps(named)) == named
-    with pytest.raises(ConfigError, match="holds its key") as caught:
-        agents.register_agent("c", "dev", "api", "simulated", Secret(KEY), {"note": [f"use {KEY}"]})
-    assert KEY not in str(caught.value)
+    held.metadata["note"] = f"use {KEY}"
+    named.metadata["note"] = f"use {KEY}"
+    assert KEY not in repr([held, named])
+
+
+PLAIN = "zai.planted.canary.0123456789"  # of no vendor's shape: known for a key only as the agent's own
+PLACES = {
+    "name": {"name": "{}"},
+    "agent_type": {"agent_type": "{}"},
+    "interface": {"interface": "{}"},
+    "model": {"model": "anthropic/{}"},
+    "base_url": {"base_url": "https://u:{}@127.0.0.1"},
+    "metadata": {"metadata": {"note": ["line\n{}"]}},
+    "the metadata's names": {"metadata": {"{}": "1"}},
+    "capabilities": {"capabilities": ["{}"]},
+    "argv": {"interface": "cli", "command": ["curl", "-H", "x-api-key: {}"]},
+    "half an argv": {"interface": "cli", "command": ["curl", "--key={}{prompt}"]},
+    "a command": {"interface": "cli", "command": Command(("curl", "{}"))},
+    "a command's folder": {"interface": "cli", "command": Command(("curl",), folder="/{}")},
+}
+
+
+def _put(value: object, key: str) -> object:
+    """The value with the key in its place."""
+    if isinstance(value, str):
+        return value.replace("{}", key)
+    if isinstance(value, dict):
+        return {_put(name, key): _put(each, key) for name, each in value.items()}
+    if isinstance(value, Command):
+        return Command(tuple(_put(each, key) for each in value.argv), folder=_put(value.folder, key))  # type: ignore
+    return [_put(each, key) for each in value]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("key", [KEY, PLAIN])
+def test_a_key_stands_nowhere_but_in_the_credential(place: str, key: str) -> None:
+    """One that has a vendor's shape, or is the agent's own, is refused wherever it is, and not repeated."""
+    agents = AgentRegistry()
+    given = {"name": "a", "agent_type": "dev", "interface": "api", "model": "simulated", **PLACES[place]}
+    with pytest.raises(ConfigError, match="of an agent holds a key") as caught:
+        agents.register_agent(**_put(given, key), credential=Secret(key) if key is PLAIN else None)  # type: ignore
+    assert key not in str(caught.value)
+    assert agents.agents() == []
+
+
+@pytest.mark.parametrize("name", ["task-management-system", "risk-assessment-agent", "disk-usage-0123456789"])
+def test_a_word_that_ends_like_a_keys_beginning_is_none(name: str) -> None:
+    """Only a word that begins as a key does is taken for one, in the check and in the repr."""
+    agent = AgentRegistry().register_agent(name, name, "api", "simulated", None, {"note": name}, capabilities=[name])
+    assert repr(agent).count(name) == 4
+
+
+def test_a_priority_that_is_changed_afterwards_changes_nothing() -> None:
+    """It holds as it was registered, so that nobody's recommendation breaks by it."""
+    agents = registry(("a", "dev", (), 0), ("b", "dev", (), 1))
+    agents.get("b").metadata["priority"] = "high"
+    agents.get("a").metadata["priority"] = 9
+    assert agents.get_recommended_agent(AgentTask("p")).name == "b"
 
 
 def test_metadata_is_a_copy() -> None:
