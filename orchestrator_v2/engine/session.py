@@ -80,6 +80,7 @@ class RunSession:
         self._pending: list[e.Recorded] = []
         self._change: RunChange | None = None
         self._lost: Exception | None = None
+        self._landing: asyncio.Future[None] | None = None
         self._taken_at_end: set[int] = set()
         self._created_at = state.seq if created else 0
 
@@ -155,7 +156,7 @@ class RunSession:
         """What the runner brings back, or the error that ends the task. Raises when the journal is lost."""
         me = asyncio.current_task()
         try:
-            return await self._runner(task, RunContext(self.state, self.graph, self._journal.blobs, self.claim))
+            return await self._runner(task, RunContext(self.state, self.graph, self._read, self.claim))
         except OrchestratorError as error:
             if isinstance(error, StoreError) and error.parks_as is None:
                 raise
@@ -165,6 +166,14 @@ class RunSession:
                 raise
             _log.exception("task %s of run %s", task.key, task.run_id)
             return _fault_of_ours(error)
+
+    async def _read(self, hashes: Sequence[str]) -> dict[str, bytes]:
+        """Contents by hash. A task may see a file of one beside it that is still on its way to the disk."""
+        while self._landing is not None and not self._landing.done():
+            await asyncio.wait((self._landing,))
+        if self._lost is not None:
+            raise self._lost
+        return await self._journal.blobs(hashes)
 
     async def receive(self, admit: Admit) -> list[str]:
         """Takes the signals that others sent to this run; returns the phases they set free and `admit` picked."""
@@ -261,11 +270,18 @@ class RunSession:
             return
         if self._lost is not None:
             raise self._lost
+        landing = None
+        if blobs:
+            # Appends are durable in the order of their calls, so the last with contents stands for all before it.
+            landing = self._landing = asyncio.get_running_loop().create_future()
         try:
             await self._journal.append(self.claim, recorded, blobs=blobs, change=change, consumed=consumed)
         except Exception as error:
             self._lost = error
             raise
+        finally:
+            if landing is not None:
+                landing.set_result(None)
         if self._subscriber is not None:
             self._subscriber(self.state.run_id, recorded)
 

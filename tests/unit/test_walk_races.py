@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from walk_cases import (
@@ -30,6 +31,7 @@ from orchestrator_v2.durable.embedded import Walk
 from orchestrator_v2.engine import signals
 from orchestrator_v2.engine.engine import NewRun
 from orchestrator_v2.engine.phase_graph import PhaseGraph
+from orchestrator_v2.engine.ports import RunContext
 from orchestrator_v2.engine.state_models import OutputFile, PhaseStatus, RunStatus, TaskDefinition, TaskOutcome
 from orchestrator_v2.persistence.journal import open_journal
 from orchestrator_v2.testing.engines import Bench
@@ -387,3 +389,43 @@ def test_a_pause_in_the_driving_process_reaches_the_walk() -> None:
         assert runner.attempts == [1]
 
     in_one_process(work, runner)
+
+
+def test_a_file_that_is_on_its_way_to_the_disk_is_waited_for() -> None:
+    """A phase beside is done in memory and its commit under way: who sees its file gets the content, not an error."""
+    late = asyncio.Event()
+    runner = Watched(x=lambda task: TaskOutcome("ok", files=(OutputFile("docs/x.md", b"made by x"),)))
+    found: list[bytes] = []
+
+    class Slow(HeldJournal):
+        async def append(self, claim: Any, events: Any, **parts: Any) -> None:
+            if "TaskCompleted x" in [word(it.event) for it in events]:
+                await late.wait()
+            await super().append(claim, events, **parts)
+
+    async def read(task: TaskDefinition, context: RunContext) -> TaskOutcome:
+        outcome = await runner(task, context)
+        if task.phase.id == "z":
+            (artifact,) = context.state.phase("x").artifacts
+            found.extend((await context.read([artifact.hash])).values())
+        return outcome
+
+    async def main() -> None:
+        clock = SystemClock()
+        journal = Slow(await open_journal("memory:", clock=clock))
+        bench = Bench(journal, read, clock)  # type: ignore[arg-type]
+        runner.gates |= {"x": asyncio.Event(), "y": asyncio.Event()}
+        journal.held["TaskCompleted y"] = asyncio.Event()
+        phases = [Phase("x", "data", outputs=("docs/x.md",)), Phase("y", "qa"), Phase("z", "developer", needs=("y",))]
+        walk, drive = await walking(bench, phases)
+        for name in ("y", "x"):
+            runner.gates[name].set()
+            await quiet()
+        journal.held["TaskCompleted y"].set()
+        await quiet()
+        assert (runner.keys[-1], found, drive.done()) == ("z", [], False)
+        late.set()
+        await drive
+        assert (walk.session.state.status, found) == (RunStatus.COMPLETED, [b"made by x"])
+
+    asyncio.run(asyncio.wait_for(main(), 5))
