@@ -23,7 +23,7 @@ from orchestrator_v2.core.ids import IdSource, RandomIds
 from orchestrator_v2.core.probe import Probe, probe_from
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.core.tracing import NO_TRACER, Tracer
-from orchestrator_v2.durable.embedded import EmbeddedDriver
+from orchestrator_v2.durable.choosing import ChosenDriver, check_shared, choose_driver
 from orchestrator_v2.durable.workers import is_gone, worker_name
 from orchestrator_v2.engine.engine import WorkflowEngine
 from orchestrator_v2.engine.phase_graph import PhaseGraph
@@ -111,6 +111,7 @@ async def lay_foundation(
     """Opens the journal that the settings name. Raises `ConfigError`, `StoreError` classes, and `MissingExtraError`."""
     tracer = tracer or _tracer(loaded)
     settings, clock, ids = loaded.settings, clock or SystemClock(), ids or RandomIds()
+    check_shared(settings.durable, settings.database)
     probe = probe or probe_from(os.environ)
     egress = Egress([origin.strip() for origin in settings.model_origins.split(",") if origin.strip()])
     journal = await open_journal(settings.database, clock=clock, probe=probe, durability=settings.durability)
@@ -171,25 +172,25 @@ def build(
     activity: Callable[[Activity], None] | None = None,
     sandbox: Sandbox | None = None,
     operations: OperationWiring | None = None,
+    driver: ChosenDriver | None = None,
 ) -> Orchestrator:
-    """The orchestrator on a foundation; closing it closes what it stands on. `operations` are those whose runs it
-    drives too; without it those that are found."""
+    """The orchestrator on a foundation, which it closes; `operations` and `driver` in place of those that are found."""
     settings, clock, journal = foundation.loaded.settings, foundation.clock, foundation.journal
     settling = settling_of(foundation, key)
-    embedded = EmbeddedDriver(journal, clock)
+    chosen = driver or driver_of(foundation, listener)
     clients = RunClients(
         settings,
         settling.config,
         foundation.models,
         journal,
         owners=foundation.owners,
-        stopping=lambda: embedded.stopping,
+        stopping=lambda: chosen.stopping,
         activity=activity,
         tracer=foundation.tracer,
     )
     phases = _runner(clients, _evidence(settings, clock, sandbox), journal, foundation.tracer)
     tasks = (operations or OperationWiring()).tasks(clients.client_for, phases)
-    driver, runner = _traced(embedded, tasks, foundation.tracer)
+    traced, runner = _traced(chosen, tasks, foundation.tracer)
     engine = WorkflowEngine(
         journal,
         runner,
@@ -204,14 +205,22 @@ def build(
         _parts(
             engine=engine,
             journal=journal,
-            driver=driver,
+            driver=traced,
             settling=settling,
             models=foundation.models,
             clock=clock,
             probe=foundation.probe,
             tracer=foundation.tracer,
+            tended=chosen.tended,
         )
     )
+
+
+def driver_of(foundation: Foundation, listener: Subscriber | None = None) -> ChosenDriver:
+    """The driver that the settings name; `listener` is told what other processes commit in the runs it follows."""
+    s = foundation.loaded.settings
+    where = (s.temporal_address, s.temporal_namespace, s.temporal_task_queue)
+    return choose_driver(s.durable, where, foundation.journal, foundation.clock, subscriber=listener)
 
 
 def _traced(driver: Driver, runner: TaskRunner, tracer: Tracer) -> tuple[Driver, TaskRunner]:
@@ -234,6 +243,7 @@ def _parts(
     clock: Clock,
     probe: Probe,
     tracer: Tracer,
+    tended: bool,
 ) -> Parts:
     async def close() -> None:
         try:
@@ -257,6 +267,7 @@ def _parts(
         close=close,
         probe=probe,
         is_laid_out=is_laid_out,
+        tended=tended,
     )
 
 
@@ -377,6 +388,6 @@ def settling_of(foundation: Foundation, key: Secret | None) -> Settling:
 
 
 __all__ = [
-    "Activity", "Foundation", "build", "lay_foundation", "load_shared_workflow", "load_workflow_named", "open_models",
-    "open_orchestrator", "set_up_logging", "settling_of", "workflow_names",
+    "Activity", "Foundation", "build", "driver_of", "lay_foundation", "load_shared_workflow", "load_workflow_named",
+    "open_models", "open_orchestrator", "set_up_logging", "settling_of", "workflow_names",
 ]  # fmt: skip

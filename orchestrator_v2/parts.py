@@ -84,7 +84,8 @@ class Parts(msgspec.Struct, frozen=True):
     writes (message, files) commits as a git repository that carries a mark; `check_out` refuses a folder early;
     `is_laid_out` tells whether the last writing to a folder came to its end.
     `pack` makes one file of the commits, under a name; `calls` lists a run's recorded model calls, `abandon` settles
-    those that nobody will ask for again. `close` gives everything back.
+    those that nobody will ask for again. `close` gives everything back. `tended`: workers elsewhere take up what nobody
+    drives, so nobody needs to resume it.
     """
 
     engine: WorkflowEngine
@@ -101,3 +102,4 @@ class Parts(msgspec.Struct, frozen=True):
     estimate: Callable[[RunRequest, Sequence[Past]], tuple[str, list[PhaseEstimate]]]
     probe: Probe = no_probe
     is_laid_out: Callable[[Path], bool] = Path.is_dir
+    tended: bool = False

@@ -35,8 +35,18 @@ class RunReader:
         self._engine = parts.engine
         self._journal = parts.journal
 
+    @property
+    def parts(self) -> Parts:
+        """What it is made of, for a worker that drives runs in its own way."""
+        return self._parts
+
     async def interrupted(self) -> list[RunRow]:
-        """Runs that are marked as running while nobody drives them: their worker died. Changes nothing."""
+        """Runs that are marked as running while nobody drives them: their worker died. Changes nothing.
+
+        None where workers elsewhere take them up by themselves.
+        """
+        if self._parts.tended:
+            return []
         rows = await self._journal.runs(statuses=(RunStatus.RUNNING,), limit=100)
         return [row for row in rows if row.mode != REPLAY and await self.is_interrupted(row)]
 
@@ -52,7 +62,8 @@ class RunReader:
         row = await self._engine.row(run_id)
         state = await self._engine.state(row.run_id)
         laid = bool(row.out) and self._parts.is_laid_out(Path(row.out))
-        return Standing(state, row, await self.is_interrupted(row), laid)
+        alone, tended = await self.is_interrupted(row), self._parts.tended
+        return Standing(state, row, alone and not tended, laid, queued=alone and tended)
 
     async def row(self, run_id: str, *, owner_id: str | None = None) -> RunRow:
         """The run's row; a unique beginning of the id will do. Raises `UnknownNameError`.

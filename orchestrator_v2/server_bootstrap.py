@@ -7,16 +7,26 @@ from __future__ import annotations
 
 from random import Random
 
-from orchestrator_v2.bootstrap import build, lay_foundation, load_shared_workflow, load_workflow_named, workflow_names
+from orchestrator_v2.bootstrap import (
+    build,
+    driver_of,
+    lay_foundation,
+    load_shared_workflow,
+    load_workflow_named,
+    workflow_names,
+)
 from orchestrator_v2.config.display import live_secrets
 from orchestrator_v2.config.loader import LoadedSettings
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.ids import IdSource
 from orchestrator_v2.core.probe import Probe
+from orchestrator_v2.durable.choosing import ChosenDriver
+from orchestrator_v2.durable.temporal_driver import TemporalDriver
 from orchestrator_v2.llm.factory import LLMFactory
 from orchestrator_v2.llm.manager import LLMManager
 from orchestrator_v2.operation_bootstrap import operations_over
 from orchestrator_v2.operation_wiring import OperationWiring
+from orchestrator_v2.orchestrator import Orchestrator
 from orchestrator_v2.service.accounts import AccountService
 from orchestrator_v2.service.changes import Changes
 from orchestrator_v2.service.credentials import CredentialService
@@ -25,6 +35,7 @@ from orchestrator_v2.service.operations import OperationService
 from orchestrator_v2.service.projects import ProjectService
 from orchestrator_v2.service.room import Room
 from orchestrator_v2.service.runs import RunService
+from orchestrator_v2.service.sender import Sender
 from orchestrator_v2.service.service import Service
 from orchestrator_v2.workspace.sandbox import Sandbox
 
@@ -46,9 +57,9 @@ async def open_service(
     """
     base = await lay_foundation(loaded, clock=clock, ids=ids, random=random, probe=probe, factory=factory)
     changes = Changes(base.journal)
-    wiring = OperationWiring()
-    orchestrator = build(base, listener=changes.heard, sandbox=sandbox, operations=wiring)
-    keeper = Keeper(orchestrator, at_once=loaded.settings.runs_at_once)
+    wiring, driver = OperationWiring(), driver_of(base)
+    orchestrator = build(base, listener=changes.heard, sandbox=sandbox, operations=wiring, driver=driver)
+    keeper = _keeper(orchestrator, driver, loaded.settings.runs_at_once)
     owners, projects, ids = base.owners(), base.journal.projects(), base.ids
     room = Room(orchestrator, loaded.settings.runs_per_user)
     manager = LLMManager(base.models, clock=base.clock, keys={})
@@ -79,3 +90,10 @@ async def open_service(
         ids=ids,
         secrets=live_secrets(loaded),
     )
+
+
+def _keeper(orchestrator: Orchestrator, driver: ChosenDriver, at_once: int) -> Keeper:
+    """Who keeps runs going: this process, or by way of Temporal the workers."""
+    if isinstance(driver, TemporalDriver):
+        return Sender(orchestrator, driver.temporal)
+    return Keeper(orchestrator, at_once=at_once)

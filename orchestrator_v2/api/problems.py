@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from orchestrator_v2.core.correlation import CORRELATION
 from orchestrator_v2.core.errors import (
     CredentialSealError,
+    DriverUnavailableError,
     LimitedError,
     OrchestratorError,
     StoreError,
@@ -36,7 +37,8 @@ _MOST_FAULTS = 20
 _FIELD = re.compile(r"[A-Za-z_-]{1,40}")
 
 
-_OURS = (StoreError, CredentialSealError)
+_OURS = (StoreError, CredentialSealError, DriverUnavailableError)
+_NO_DRIVER = "Temporal, by which the server's runs are driven, does not answer; they wait, and nothing is lost."
 _SAID = {
     409: "Another process has this in hand.",
     500: "The server cannot read or write what it keeps.",
@@ -120,7 +122,8 @@ def words_of(error: OrchestratorError, secrets: Iterable[Secret] = ()) -> tuple[
     """What a caller is told of an error: what, why and what to do, without any key."""
     if isinstance(error, _OURS):
         # Their words name files and addresses of the server, which are its operator's business; the log has them.
-        return _SAID[type(error).http_status], "", "Tell its operator the correlation id."
+        said = _NO_DRIVER if isinstance(error, DriverUnavailableError) else _SAID[type(error).http_status]
+        return said, "", "Tell its operator the correlation id."
     return redact(error.what, secrets), redact(error.why, secrets), redact(error.do, secrets)
 
 

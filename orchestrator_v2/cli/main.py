@@ -25,6 +25,7 @@ from orchestrator_v2.cli import (
     server_commands,
     setup_commands,
     terminal,
+    worker_command,
 )
 from orchestrator_v2.cli.given import Given, given
 from orchestrator_v2.cli.help_text import Command, Group
@@ -49,7 +50,7 @@ _PANELS = {
         control_commands.cancel,
     ),
     "Branch and repeat": (branch_commands.fork, branch_commands.rollback, branch_commands.replay),
-    "Serve": (server_commands.serve,),
+    "Serve": (server_commands.serve, worker_command.worker),
     "Set up": (
         setup_commands.agents,
         model_commands.models,

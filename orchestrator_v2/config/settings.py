@@ -55,6 +55,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="otlp: OpenTelemetry spans go where the OTEL_* variables of the environment say."),
     ] = "off"
 
+    durable: Annotated[
+        Literal["embedded", "temporal"],
+        Meta(description="Who drives runs: embedded, this process; temporal, workers anywhere, over PostgreSQL."),
+    ] = "embedded"
+    temporal_address: Annotated[str, Meta(min_length=1, description="Temporal's frontend, as host:port.")] = (
+        "127.0.0.1:7233"
+    )
+    temporal_namespace: Annotated[str, Meta(min_length=1, description="Temporal's namespace.")] = "default"
+    temporal_task_queue: Annotated[
+        str, Meta(min_length=1, max_length=200, description="The queue that servers fill and workers empty.")
+    ] = "orchestrator"
+
     host: Annotated[str, Meta(min_length=1, description="Where the server listens.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="The server's port; 0 takes a free one.")] = 8000
     allowed_hosts: Annotated[

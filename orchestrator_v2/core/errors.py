@@ -43,6 +43,7 @@ Where an error is made from a vendor's exception is `llm/errors.py`; how one is 
     │   ├── PromptTooLargeError           over the model's window; has `over_by` (tokens)
     │   └── MissingExtraError             a package is not installed; says how to
     ├── InvalidOutputError                a model's answer that does not fit its schema
+    ├── DriverUnavailableError            Temporal does not answer
     ├── StoppingError                     this process is ending, and begins no new model call
     ├── CredentialSealError               a stored key that does not open, or no master key
     └── WorkspaceError                    files and processes
@@ -309,6 +310,10 @@ class InvalidOutputError(OrchestratorError):
 
 class StoppingError(OrchestratorError):
     code, http_status, parks_as = "stopping", 503, "waiting_provider"
+
+
+class DriverUnavailableError(OrchestratorError):
+    code, http_status = "driver_unavailable", 503
 
 
 class CredentialSealError(OrchestratorError):

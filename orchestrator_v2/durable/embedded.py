@@ -27,6 +27,9 @@ POLL = 0.25
 class EmbeddedDriver:
     """Drives any number of runs at once; one watcher renews their claims and takes their signals."""
 
+    # Whether others take up what nobody drives.
+    tended = False
+
     def __init__(self, journal: Journal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock

@@ -49,6 +49,9 @@ class Keeper:
         """From here on, runs that were left by a dead process or whose wait is over go on by themselves."""
         self._tending = asyncio.create_task(self._tend())
 
+    async def check(self) -> None:
+        """Raises `DriverUnavailableError` where what drives the runs does not answer; here it is this process."""
+
     async def stop(self) -> None:
         """Starts nothing more; what is under way may end, for as long as the driver lets it (30 s)."""
         self._stopping.set()

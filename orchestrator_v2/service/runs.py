@@ -56,7 +56,7 @@ class RunService:
         turn: both are `queued`, as the keeper takes them up."""
         row = await self.row(user, run_id)
         found = await self._orchestrator.standing(row.run_id)
-        return msgspec.structs.replace(found, interrupted=False, queued=found.interrupted)
+        return msgspec.structs.replace(found, interrupted=False, queued=found.interrupted or found.queued)
 
     async def page(
         self, user: User, *, statuses: Sequence[str] = (), before: int | None = None, limit: int = 50

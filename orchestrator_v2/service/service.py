@@ -53,8 +53,9 @@ class Service(msgspec.Struct, frozen=True):
         self.keeper.start()
 
     async def ready(self) -> None:
-        """Raises `StoreError` where the database does not answer."""
+        """Raises `StoreError` where the database does not answer, `DriverUnavailableError` where Temporal does not."""
         await self.orchestrator.rows(limit=1)
+        await self.keeper.check()
 
     async def close(self) -> None:
         """Drains what is under way (30 s at most), ends every stream, gives everything back."""

@@ -15,6 +15,7 @@ ROOMS = (
     "testing",
     "bootstrap",
     "server_bootstrap",
+    "worker_bootstrap",
     "agents",
     "persistence",
     "durable",
