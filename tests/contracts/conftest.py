@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from model_server import ModelServer
 from postgres_server import PostgresServer, running_postgres
+from temporal_server import TemporalServer, running_temporal
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +47,18 @@ def url(request: pytest.FixtureRequest) -> str:
         return "memory:"
     found: str = request.getfixturevalue(f"{request.param}_url")
     return found
+
+
+@pytest.fixture(scope="session")
+def temporal() -> Iterator[TemporalServer]:
+    try:
+        with running_temporal() as server:
+            yield server
+    except OSError as error:
+        pytest.skip(f"Temporal could not be started here: {error}")
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[ModelServer]:
+    with ModelServer() as running:
+        yield running
