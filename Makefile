@@ -77,6 +77,10 @@ test: compiled ## Sets up and runs all tests, servers included
 test-fast: compiled ## The tests without the slow ones and without PostgreSQL, under a minute
 	$(PY) -m pytest -n $(TEST_WORKERS) -m 'not slow and not postgres'
 
+.PHONY: cluster
+cluster: compiled ## PostgreSQL, Temporal, a server, two workers, 20 projects; one worker is killed, all 20 finish
+	@$(PY) scripts/run_cluster.py
+
 .PHONY: bench
 bench: compiled $(BENCH_VENV)/.ready ## The benchmarks, with LangGraph beside us in an environment of its own
 	$(PY) benchmarks/run.py
