@@ -33,6 +33,7 @@ class Sender(Keeper):
         super().__init__(orchestrator, at_once=0)
         self._teller = teller
         self._telling: set[asyncio.Task[None]] = set()
+        self._told: set[str] = set()
 
     def start(self) -> None:
         """Runs that were left are found by the workers."""
@@ -48,6 +49,16 @@ class Sender(Keeper):
     async def take(self, session: RunSession) -> None:
         await self._orchestrator.put_by(session)
         self._begin(session.state.run_id, self._tell(session.state.run_id, "driven"))
+
+    def look(self) -> None:
+        """Tells of the runs that wait for a worker and were not told of yet, such as one that answers an operation."""
+        self._begin("(all)", self._look())
+
+    async def _look(self) -> None:
+        found = dict(await self._orchestrator.unattended())
+        news, self._told = found.keys() - self._told, set(found)
+        for run_id in news:
+            await self._teller.tell(run_id, "driven", found[run_id])
 
     def attend(self, run_id: str) -> None:
         """A cancel or a pause of a run that no worker holds is taken here: it waits for nobody's turn."""
