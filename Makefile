@@ -71,11 +71,16 @@ check: setup ## ruff, mypy strict, the import contracts, size limits, the lock
 test: compiled ## Sets up and runs all tests, servers included
 	@$(PY) scripts/check_machine.py
 	@$(PY) scripts/get_browser.py
-	$(PY) -m pytest -n $(TEST_WORKERS)
+	$(PY) -m pytest -n $(TEST_WORKERS) -m 'not chaos'
 
 .PHONY: test-fast
 test-fast: compiled ## The tests without the slow ones and without PostgreSQL, under a minute
-	$(PY) -m pytest -n $(TEST_WORKERS) -m 'not slow and not postgres'
+	$(PY) -m pytest -n $(TEST_WORKERS) -m 'not slow and not postgres and not chaos'
+
+.PHONY: chaos
+chaos: compiled ## Kills, faults and the cluster's long tests, which make test leaves out; about fifteen minutes
+	@$(PY) scripts/check_machine.py
+	$(PY) -m pytest -m chaos
 
 .PHONY: cluster
 cluster: compiled ## PostgreSQL, Temporal, a server, two workers, 20 projects; one worker is killed, all 20 finish

@@ -13,6 +13,7 @@ pytest.importorskip("temporalio")
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run_cluster.py"
 
 
+@pytest.mark.chaos
 @pytest.mark.postgres
 @pytest.mark.timeout(300)
 def test_a_cluster_survives_the_death_of_a_worker() -> None:

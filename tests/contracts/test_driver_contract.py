@@ -178,6 +178,7 @@ def test_a_wait_that_the_provider_asks_for_ends_by_itself(it: Driven, provider: 
     it.events(run_id)
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(400)
 def test_kills_of_the_driver_lose_nothing_and_repeat_nothing(it: Driven, provider: ModelServer) -> None:
     """Four runs at once, three kills with calls in flight: all complete, and what was answered is not asked again."""
@@ -203,6 +204,7 @@ def test_kills_of_the_driver_lose_nothing_and_repeat_nothing(it: Driven, provide
     assert len(provider.fake.requests) <= 8 * len(runs) + lost
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("point", ["claimed", "intent-committed", "request-sent", "parsed-before-commit", "recovery"])
 def test_a_death_at_a_named_point_is_survived(it: Driven, provider: ModelServer, point: str) -> None:

@@ -81,6 +81,7 @@ def test_a_worker_says_which_of_the_two_does_not_answer(tmp_path: Path, postgres
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.chaos
 def test_a_namespace_that_is_not_there_is_named(
     tmp_path: Path, postgres: PostgresServer, own_temporal: TemporalServer
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_namespace_that_is_not_there_is_named(
     assert "no namespace 'nowhere'" in done.stderr
 
 
+@pytest.mark.chaos
 def test_a_run_of_the_command_line_is_kept_while_temporal_is_away(tmp_path: Path, postgres: PostgresServer) -> None:
     """It is recorded, says so, and the words name the address."""
     settings = {"ORCHESTRATOR_DATABASE_URL": postgres.fresh_url(), "ORCHESTRATOR_DURABLE": "temporal"}
@@ -103,6 +105,7 @@ def test_a_run_of_the_command_line_is_kept_while_temporal_is_away(tmp_path: Path
     assert "A counter" in command(tmp_path, "list", **settings).stdout
 
 
+@pytest.mark.chaos
 def test_what_is_decided_while_temporal_is_away_is_done_when_it_is_back(it: Driven) -> None:
     """The server answers 503 at /ready and takes the approval; the journal has it, so the lost signal costs nothing."""
     assert it.temporal is not None
@@ -121,6 +124,7 @@ def test_what_is_decided_while_temporal_is_away_is_done_when_it_is_back(it: Driv
     assert names(it.events(run_id)).count("ReviewDecided top") == 1
 
 
+@pytest.mark.chaos
 def test_a_temporal_that_forgets_everything_loses_no_run(it: Driven) -> None:
     """Its disk is gone: the run that waited goes on with its decision, one nobody was told of is found."""
     assert it.temporal is not None
@@ -135,6 +139,7 @@ def test_a_temporal_that_forgets_everything_loses_no_run(it: Driven) -> None:
     it.events(untold)
 
 
+@pytest.mark.chaos
 def test_a_run_of_another_version_is_refused_and_says_so(it: Driven) -> None:
     """The worker leaves it alone and logs why; when no other has come for long, the run says it, and a resume helps."""
     assert it.temporal is not None
@@ -164,6 +169,7 @@ def test_a_run_of_another_version_is_refused_and_says_so(it: Driven) -> None:
     it.until(run_id, "completed")
 
 
+@pytest.mark.chaos
 def test_a_worker_that_is_asked_to_end_drains(it: Driven, provider: ModelServer) -> None:
     """SIGTERM: the call under way ends and is kept, nothing more is begun, another worker goes on, nothing is paid
     twice."""
@@ -182,6 +188,7 @@ def test_a_worker_that_is_asked_to_end_drains(it: Driven, provider: ModelServer)
     it.events(run_id)
 
 
+@pytest.mark.chaos
 def test_a_worker_that_was_paused_past_its_lease_writes_nothing(it: Driven, provider: ModelServer) -> None:
     """SIGSTOP with calls in flight: another worker goes on when the lease is over; awake again, the first gives up."""
     provider.fresh(slowly(1.0))
@@ -199,6 +206,7 @@ def test_a_worker_that_was_paused_past_its_lease_writes_nothing(it: Driven, prov
     assert it.paid()["done"] == 8
 
 
+@pytest.mark.chaos
 def test_a_worker_holds_no_more_runs_than_it_has_room_for(it: Driven, provider: ModelServer) -> None:
     """Two workers with room for one each, four runs: at no time does one hold two, and both are at work."""
     provider.fresh(slowly(0.2))

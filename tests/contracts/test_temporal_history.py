@@ -146,6 +146,7 @@ def test_a_history_replays_to_the_same_decisions(it: Driven, temporal: TemporalS
     asyncio.run(replay())
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(240)
 def test_a_long_run_goes_on_with_a_new_history(it: Driven, temporal: TemporalServer) -> None:
     """A history is not let grow: the workflow is continued as new, with the same worker, and no task is done twice."""
