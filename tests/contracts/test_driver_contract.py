@@ -64,6 +64,17 @@ def test_real_calls_are_sent_once_each(it: Driven, provider: ModelServer) -> Non
     assert it.client.get(f"/runs/{run_id}/cost")["total"]["calls"] == 8
 
 
+def test_an_operation_is_answered_and_one_in_the_background_too(it: Driven) -> None:
+    """Whoever waits has the answer, whoever does not finds it at its place; both are driven like any run."""
+    asked = {"data": {"pillars": [{"name": "Swift", "description": "The player never waits."}]}, "mode": "agentic"}
+    asked |= {"run_mode": "simulated", "cache_policy": "bypass"}
+    said = it.client.post("/operations/pillars.validate", asked)
+    assert said["success"] and len(said["metadata"]["agents_used"]) > 2
+    begun = it.client.post("/operations/pillars.validate", asked, Prefer="respond-async")
+    wait_for(lambda: it.client.get(begun["location"])["success"])
+    assert it.client.get(begun["location"])["results"] == said["results"]
+
+
 def test_phases_that_need_not_wait_for_each_other_overlap(it: Driven, provider: ModelServer) -> None:
     """Both sides of the diamond are under way at once, and with a parallelism of one they are not."""
     provider.fresh(slowly(0.3))
