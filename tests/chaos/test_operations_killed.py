@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 from killing import assert_no_task_twice, assert_sound, rows, statuses
 
 from orchestrator_v2.testing.anthropic_rules import Seen
@@ -44,18 +45,20 @@ async def asked(home: Path, url: str, crash_at: str = "") -> tuple[int, Any]:
     return code, json.loads(out) if out else None
 
 
+def _long(*points: str) -> list[ParameterSet]:
+    """Further passages of points that have their case already."""
+    return [pytest.param(point, marks=pytest.mark.chaos) for point in points]
+
+
 @pytest.mark.parametrize(
     "point",
     [
-        "accepted-before-commit",
         "committed-before-response",
         "intent-committed:4",
-        "request-sent:2",
         "last-byte-before-parse:5",
-        "budget-settle:3",
         "parsed-before-commit:4",
-        "inside-result-transaction:3",
-        "parsed-before-commit:7",
+        *_long("accepted-before-commit", "request-sent:2", "budget-settle:3", "inside-result-transaction:3"),
+        *_long("parsed-before-commit:7"),
     ],
 )
 def test_a_killed_operation_goes_on_and_is_charged_once(point: str, tmp_path: Path) -> None:

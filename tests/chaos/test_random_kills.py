@@ -54,7 +54,10 @@ def _gently(seen: Seen) -> Reply:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("mode", "workflow", "longest"), [("simulated", "default", 3.0), ("real", "diamond", 0.6)])
+@pytest.mark.parametrize(
+    ("mode", "workflow", "longest"),
+    [pytest.param("simulated", "default", 3.0, marks=pytest.mark.chaos), ("real", "diamond", 0.6)],
+)
 def test_twenty_kills_over_ten_runs_lose_nothing(mode: str, workflow: str, longest: float, tmp_path: Path) -> None:
     """A run more after every second kill: each is kept, the file stays sound, and in the end all are completed."""
     random = Random(20)

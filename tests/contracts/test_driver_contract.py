@@ -16,7 +16,7 @@ from orchestrator_v2.testing.fake_anthropic import Reply
 
 DRIVERS = [
     pytest.param("embedded on sqlite"),
-    pytest.param("embedded on postgres", marks=pytest.mark.postgres),
+    pytest.param("embedded on postgres", marks=(pytest.mark.postgres, pytest.mark.chaos)),
     pytest.param("temporal on postgres", marks=pytest.mark.postgres),
 ]
 
