@@ -14,13 +14,12 @@ from orchestrator_v2.config.layers import Source
 from orchestrator_v2.config.model_keys import ModelKeys
 from orchestrator_v2.config.problems import Problem, nearest, what_failed
 from orchestrator_v2.config.project_file import (
-    AGENT_FILE,
-    AGENTS,
     FOLDER,
     NAMES,
     Document,
     Project,
     UnreadableError,
+    agent_files,
     parse,
     read_bytes,
     shown_path,
@@ -52,7 +51,7 @@ def read_project(
         problems.append(Problem(shown, 0, "", what_failed(()), reason))
     document = _read(there[0], cwd, problems, content=content) if there else None
     agents: dict[str, Document] = {}
-    for own in sorted((folder / FOLDER / AGENTS).glob(f"*/{AGENT_FILE}")):
+    for own in agent_files(folder):
         role = _role_of_folder(own, cwd, problems)
         if role in agents:
             reason = f"{agents[role].shown} is the same agent's. Keep one."

@@ -22,6 +22,8 @@ from orchestrator_v2.config.problems import Problem, dotted, what_failed
 FOLDER = ".bmad"
 NAMES = ("project-config.yaml", "project-config.yml", "project-config.json")
 AGENTS, AGENT_FILE = "agents", "config.json"
+# Where a project that brings its own templates has them, a folder for each agent.
+TEMPLATES = "subagent_prompts"
 LARGEST_FILE = 1 << 18
 # A file that is read at each start; an alias in YAML may stand for any number of nodes.
 _MOST_NODES, _DEEPEST = 5_000, 16
@@ -103,7 +105,7 @@ def find_folder(cwd: Path, home: Path) -> Path | None:
         for folder in path[: end + 1]:
             if folder.stat().st_uid != owner:
                 return None
-            if _has_configuration(folder / FOLDER):
+            if _has_configuration(folder):
                 return folder
     except OSError:
         return None
@@ -111,7 +113,13 @@ def find_folder(cwd: Path, home: Path) -> Path | None:
 
 
 def _has_configuration(folder: Path) -> bool:
-    return any(os.path.lexists(folder / name) for name in (*NAMES, AGENTS))
+    return any(os.path.lexists(folder / FOLDER / name) for name in (*NAMES, AGENTS)) or bool(agent_files(folder))
+
+
+def agent_files(folder: Path) -> list[Path]:
+    """The agents' own files of a project: in its `.bmad/agents`, and beside its own templates."""
+    places = (folder / FOLDER / AGENTS, folder / TEMPLATES)
+    return [found for place in places for found in sorted(place.glob(f"*/{AGENT_FILE}"))]
 
 
 def is_own(path: Path, folder: Path) -> bool:

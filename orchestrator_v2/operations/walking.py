@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from typing import Any, TypeVar
 
-from orchestrator_v2.core.errors import FencedError, RunStateError
+from orchestrator_v2.core.errors import OrchestratorError, RunStateError
 from orchestrator_v2.engine.session import RunSession
 from orchestrator_v2.engine.state_models import ProjectState
 from orchestrator_v2.operations.ports import Runs
@@ -70,8 +70,8 @@ class Walker:
     async def _given_up(self, opening: Awaitable[RunSession]) -> None:
         try:
             session = await opening
-        except (FencedError, RunStateError):
-            return  # another has it
+        except OrchestratorError:
+            return  # nothing was opened, so there is nothing to give up
         await self._paused(session.state.run_id)
         await self._runs.put_by(session)
         await self._runs.take_signals(session.state.run_id)

@@ -127,6 +127,7 @@ def test_what_is_wrong_with_a_request_is_told(client: Client) -> None:
 def test_a_project_s_run_is_no_operation_s(client: Client) -> None:
     """The two kinds of run are told apart by what they are, not by who knows their id."""
     run_id = client.short()
+    assert client.get(f"/runs/{run_id}")["run"]["id"] == run_id
     problem(client("GET", f"/operations/runs/{run_id}"), 404, "run_not_found")
 
 

@@ -120,6 +120,16 @@ def test_a_new_file_is_valid_also_with_all_of_it_uncommented(place: Place, as_js
     assert config.shares().cheaper is not None
 
 
+def test_an_agents_file_may_lie_beside_its_templates(place: Place) -> None:
+    """A folder that brings its own templates may say there what an agent works with; two files for one are refused."""
+    place.write('{"provider": "openai", "model": "gpt-5.5"}', "../subagent_prompts/qa/config.json")
+    qa = place.load(OPENAI_API_KEY=KEY).get_agent_llm_config("qa")
+    assert (qa.model, qa.sources["model"]) == ("gpt-5.5", "agent (subagent_prompts/qa/config.json, line 1: model)")
+    place.write('{"model": "gpt-6-sol"}', "agents/tester/config.json")
+    with pytest.raises(ConfigError, match="Keep one"):
+        place.load(OPENAI_API_KEY=KEY)
+
+
 def test_one_order_for_every_word(place: Place) -> None:
     """Call over project over agent over user over environment over default, each word on its own, with its source."""
     place.user_file('provider = "openai"\nmodel = "gpt-6-luna"\n')

@@ -425,9 +425,16 @@ def test_execute_sync_works_from_a_thread_and_refuses_in_the_loop(tmp_path: Path
 
 
 def test_the_view_of_an_agent_is_not_the_answer(tmp_path: Path) -> None:
-    """Only the last step's file is the result: an agent's answer in its place does not fit and is corrected."""
+    """Only the last step's answer is the result: where the one who sums up speaks like an agent, that is corrected."""
+
+    def speak(messages: Sequence[Message], options: InvokeOptions) -> str:
+        summing = "put together" in messages[-1].content or "on the strength of these answers" in messages[-1].content
+        return VIEW if summing else replies(messages, options)
 
     async def work(operations: LLMOrchestrator, model: ScriptedLLM) -> Any:
-        return await operations.execute(request())
+        answer = await operations.execute(request(mode="agentic"))
+        return answer, [call.key for call in model.calls][-2:]
 
-    assert over(tmp_path, work, VIEW, GOOD).results == {"words": 2, "longest": "hello"}
+    answer, last = over(tmp_path, work, speak, repeat=True)
+    assert last == ["aggregate", "aggregate/fix"]
+    assert answer.results == {"words": 2, "longest": "hello"}

@@ -31,7 +31,7 @@ from orchestrator_v2.api.web import (
 )
 from orchestrator_v2.api.web.languages import LANGUAGES
 from orchestrator_v2.cli import words as cli_words
-from orchestrator_v2.core.accounts import LOCAL, Credential, UsageLine, User
+from orchestrator_v2.core.accounts import LOCAL, OPERATIONS, Credential, UsageLine, User
 from orchestrator_v2.core.errors import UnknownNameError
 from orchestrator_v2.core.usage import nano_usd
 from orchestrator_v2.engine import telling
@@ -153,6 +153,14 @@ def test_usage_counts_only_its_days_and_marks_what_is_unknown() -> None:
     assert [row.name for row in page.project_rows] == ["One", "a removed project"]
     assert len(page.by_day.bars) == 30
     assert page.by_day.bars[-1].name == date(2026, 3, 2).isoformat()
+
+
+def test_what_operations_cost_has_a_name_and_leads_to_no_project() -> None:
+    """Operations belong to no project: their line says so, and there is nothing behind it to be opened."""
+    lines = [UsageLine("2026-03-02", "a", "m", name, 1, 10, 5, nano_usd(2)) for name in ("p1", OPERATIONS)]
+    names = {"p1": "One", OPERATIONS: "typed operations"}
+    page = usage_view.usage_page(lines, today="2026-03-02", projects=names)
+    assert {row.name: bool(row.link) for row in page.project_rows} == {"One": True, "typed operations": False}
 
 
 def test_ceilings_compare_the_utc_day_and_month() -> None:
