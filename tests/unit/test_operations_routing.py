@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
-from operation_cases import request
+from operation_cases import GOOD, CountWords, request, settings
 
 from orchestrator_v2.bootstrap import lay_foundation, settling_of
 from orchestrator_v2.config.loader import load_settings
 from orchestrator_v2.core import operation_errors as oe
 from orchestrator_v2.core.accounts import Credential
+from orchestrator_v2.core.clock import SystemClock
 from orchestrator_v2.core.errors import OrchestratorError
 from orchestrator_v2.core.usage import nano_usd
 from orchestrator_v2.key_sources import SettingsKeys
+from orchestrator_v2.llm.catalog import load_catalog
+from orchestrator_v2.llm.factory import LLMFactory
+from orchestrator_v2.operation_bootstrap import open_operations
 from orchestrator_v2.operation_routing import OperationRouter
 from orchestrator_v2.operations.failures import in_our_words
 from orchestrator_v2.operations.ports import LOCAL_CALLER, Caller, Route
+from orchestrator_v2.testing.fake_openai import FakeOpenAI, Reply
 
 KEYS = {"ANTHROPIC_API_KEY": "sk-ant-0123456789abcdef", "OPENAI_API_KEY": "sk-0123456789abcdefghij"}
 
@@ -161,3 +168,30 @@ def test_a_user_has_the_models_of_their_own_keys_and_entitlements_only(tmp_path:
     assert isinstance(refused(tmp_path, caller=ann, model_id="claude-haiku"), oe.AuthenticationFailedError)
     assert isinstance(refused(tmp_path, caller=ann, model_id="openai/gpt-6-sol"), oe.PermissionDeniedError)
     assert routed(tmp_path, caller=Caller("usr_bob", ())).mode == "simulated"
+
+
+def test_a_model_on_this_machine_answers_first_where_that_is_preferred(tmp_path: Path) -> None:
+    """Its server says which models it has, one of them answers for nothing, and the decision names them; where nobody
+    listens, the cloud's cheapest does, with a warning."""
+
+    def listed(seen: Any) -> Reply | str:
+        models = {"object": "list", "data": [{"id": "qwen3:8b"}]}
+        return Reply(body=json.dumps(models).encode()) if seen.method == "GET" else GOOD
+
+    async def go() -> Any:
+        async with FakeOpenAI(default=listed) as server:
+            catalog = dict(load_catalog())
+            for name in ("ollama", "lmstudio", "vllm"):
+                there = server.base_url if name == "ollama" else "http://127.0.0.1:9/v1"
+                catalog[name] = msgspec.structs.replace(catalog[name], base_url=there)
+            factory = LLMFactory(clock=SystemClock(), random=Random(1), catalog=catalog)
+            asked = request(model_preference="local")
+            async with await open_operations(settings(tmp_path), handlers=(CountWords,), factory=factory) as operations:
+                return await operations.execute(asked), server.problems
+
+    answer, problems = asyncio.run(go())
+    assert problems == [] and answer.results == {"words": 2, "longest": "hello"}
+    assert answer.metadata.models_used == ("ollama/qwen3:8b",) and answer.metadata.cost_usd == 0
+    assert answer.metadata.routing["considered"][0]["local"] is True
+    cloud = routed(tmp_path, model_preference="local")
+    assert cloud.choice is not None and any("No local model fits" in words for words in cloud.warnings)
