@@ -78,9 +78,9 @@ test-fast: compiled ## The tests without the slow ones and without PostgreSQL, u
 	$(PY) -m pytest -n $(TEST_WORKERS) -m 'not slow and not postgres and not chaos'
 
 .PHONY: chaos
-chaos: compiled ## Kills, faults and the cluster's long tests, which make test leaves out; about fifteen minutes
+chaos: compiled ## Kills, faults and the cluster's long tests, which make test leaves out; writes docs/reference/reliability.md
 	@$(PY) scripts/check_machine.py
-	$(PY) -m pytest -m chaos
+	$(PY) -m pytest -n 2 -m chaos --reliability-report docs/reference/reliability.md
 
 .PHONY: cluster
 cluster: compiled ## PostgreSQL, Temporal, a server, two workers, 20 projects; one worker is killed, all 20 finish

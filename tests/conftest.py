@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from reliability_report import pytest_addoption, pytest_configure, tell
+
+__all__ = ["pytest_addoption", "pytest_configure", "tell"]
 
 # Whole runs, whole processes and provider streams cut at every byte; `make test-fast` leaves them out.
 SLOW = frozenset(

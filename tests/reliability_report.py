@@ -1,0 +1,102 @@
+"""What the chaos tests saw, gathered into one page: `tell` takes the figures, `--reliability-report FILE` writes them.
+
+What the figures have to be is asserted by the tests themselves; the page is `docs/reference/reliability.md`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KEY = "figures"
+OPTION = "--reliability-report"
+# The chapters of the page, as the promises are numbered.
+CHAPTERS = {
+    "promises": "Promises: nothing lost, nothing twice, nothing overspent",
+    "crash points": "Crash points: SIGKILL at each named place",
+    "providers": "Providers: what they can do to us",
+    "scale": "Scale and endurance",
+}
+HEAD = """\
+# Reliability: what was broken on purpose, and what held
+
+This page is written by `make chaos`; each row is a test, and the figures are what that test counted, not what it hoped
+for. A row says "passed" only where the test's assertions held, one of which is that the fault did happen. What is
+promised is in the README; the tests are in `tests/chaos/` and `tests/contracts/`.
+"""
+
+Tell = Callable[..., None]
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Call it before the assertions, so that a failed test shows what it saw.
+
+    `tell(chapter, promise, where=…, **counted)`: a chapter of `CHAPTERS`, what was asked for in a few words, the
+    database or driver; the figures' names are shown with spaces for underscores, in the order given.
+    """
+
+    def told(chapter: str, promise: str, /, *, where: str, **counted: float | str) -> None:
+        assert chapter in CHAPTERS, chapter
+        seen = {
+            name.replace("_", " "): f"{value:,}" if isinstance(value, int) else str(value)
+            for name, value in counted.items()
+        }
+        record_property(KEY, {"chapter": chapter, "promise": promise, "where": where, "seen": seen})
+
+    return told
+
+
+class Report:
+    """Collects in the process that controls the session; reports of other workers bring their figures along."""
+
+    def __init__(self, page: Path) -> None:
+        self._page = page
+        self._rows: list[tuple[str, str, dict[str, Any]]] = []
+        self._ended = {"passed": 0, "failed": 0, "skipped": 0}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" and report.passed:
+            return
+        self._ended[report.outcome] += 1
+        told: list[Any] = [value for name, value in report.user_properties if name == KEY]
+        self._rows += [(report.nodeid, report.outcome, each) for each in told]
+
+    def pytest_sessionfinish(self) -> None:
+        if self._rows:
+            self._page.write_text(self.page(), "utf-8")
+
+    def page(self) -> str:
+        ended = ", ".join(f"{count:,} {outcome}" for outcome, count in self._ended.items())
+        when = datetime.datetime.now(datetime.UTC).date().isoformat()
+        machine = f"{platform.system()} on {os.cpu_count()} cores, Python {platform.python_version()}, "
+        lines = [HEAD, f"Last written on {when}: {ended}. {machine}SQLite {sqlite3.sqlite_version}.", ""]
+        for chapter, title in CHAPTERS.items():
+            rows = sorted(self._of(chapter))
+            if rows:
+                lines += [f"## {title}", "", "| what | where | seen | | test |", "|---|---|---|---|---|", *rows, ""]
+        return "\n".join(lines)
+
+    def _of(self, chapter: str) -> Iterator[str]:
+        for nodeid, outcome, told in self._rows:
+            if told["chapter"] == chapter:
+                seen = " · ".join(f"{name} {value}" for name, value in told["seen"].items())
+                test = nodeid.partition("[")[0].rpartition("/")[2].replace("::", " ")
+                yield f"| {told['promise']} | {told['where']} | {seen} | {outcome} | `{test}` |"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(OPTION, metavar="FILE", default="", help="write what the chaos tests saw to this page")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    page = config.getoption(OPTION)
+    if page and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Report(Path(page)))
