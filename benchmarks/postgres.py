@@ -36,13 +36,13 @@ def _each(subject: Ours, shapes: list[Shape], postmaster: int) -> float:
 
 
 def _seconds(subject: Ours, shapes: list[Shape], postmaster: int) -> float:
-    before = time.process_time() + _server_seconds(postmaster)
+    before = time.process_time() + server_seconds(postmaster)
     for _ in range(WALKS):
         asyncio.run(subject.walk(Path(), shapes, no_op))
-    return time.process_time() + _server_seconds(postmaster) - before
+    return time.process_time() + server_seconds(postmaster) - before
 
 
-def _server_seconds(postmaster: int) -> float:
+def server_seconds(postmaster: int) -> float:
     """CPU seconds of the postmaster and its children; those of ended ones stand in the postmaster's account."""
     ticks = 0
     for entry in Path("/proc").iterdir():

@@ -25,7 +25,18 @@ from targets import faults
 
 HERE = Path(__file__).parent
 PEER_PYTHON = HERE.parent / ".benchmarks-env" / "bin" / "python"
-PARTS = ("workloads", "processes", "command-line", "llm", "operations", "tasks", "server", "postgres", "langgraph")
+PARTS = (
+    "workloads",
+    "processes",
+    "command-line",
+    "llm",
+    "operations",
+    "tasks",
+    "server",
+    "postgres",
+    "workers",
+    "langgraph",
+)
 
 
 def main() -> int:
@@ -42,6 +53,7 @@ def main() -> int:
         "tasks": lambda: tasks.measure(options.quick, _log),
         "server": lambda: server.measure(options.quick, _log),
         "postgres": lambda: {"postgres": processes.ask(processes.python("postgres.py"))},
+        "workers": lambda: {"workers": processes.ask(processes.python("workers.py"))},
     }
     broken: list[str] = []
     ours: dict[str, Any] = {}

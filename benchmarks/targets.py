@@ -71,6 +71,12 @@ TARGETS = (
     Target("server's highest memory with them", ("server", "memory"), "MB", 512, digits=0),
     Target("PostgreSQL with server, chain, CPU", ("postgres", "chain"), "ms", 0.8, 0.5),
     Target("PostgreSQL with server, fleet, CPU", ("postgres", "fleet"), "ms", 0.2, 0.1),
+    Target("four workers on it, 50 runs each: a task, wall", ("workers", "fleet", "wall_ms"), "ms", 2.5),
+    Target("four workers on it, 50 runs each", ("workers", "fleet", "a_second"), "tasks a second", digits=0),
+    Target("four workers on it, 50 runs each, CPU", ("workers", "fleet", "cpu_to_raw"), "x raw psycopg", 2.0),
+    Target("four workers on it, a chain each: a task, wall", ("workers", "chain", "wall_ms"), "ms", 2.5),
+    Target("four workers on it, a chain each", ("workers", "chain", "a_second"), "tasks a second", digits=0),
+    Target("four workers on it, a chain each, CPU", ("workers", "chain", "cpu_to_raw"), "x raw psycopg", 2.0),
 )
 
 
