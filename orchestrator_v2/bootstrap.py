@@ -24,6 +24,7 @@ from orchestrator_v2.core.probe import Probe, probe_from
 from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.core.tracing import NO_TRACER, Tracer
 from orchestrator_v2.durable.choosing import ChosenDriver, check_shared, choose_driver
+from orchestrator_v2.durable.temporal_security import TemporalSecurity
 from orchestrator_v2.durable.workers import is_gone, worker_name
 from orchestrator_v2.engine.engine import WorkflowEngine
 from orchestrator_v2.engine.phase_graph import PhaseGraph
@@ -219,7 +220,10 @@ def build(
 def driver_of(foundation: Foundation, listener: Subscriber | None = None) -> ChosenDriver:
     """The driver that the settings name; `listener` is told what other processes commit in the runs it follows."""
     s = foundation.loaded.settings
-    where = (s.temporal_address, s.temporal_namespace, s.temporal_task_queue)
+    security = TemporalSecurity(
+        s.temporal_tls, s.temporal_ca_file, s.temporal_cert_file, s.temporal_key_file, s.temporal_api_key_file
+    )
+    where = (s.temporal_address, s.temporal_namespace, s.temporal_task_queue, security)
     return choose_driver(s.durable, where, foundation.journal, foundation.clock, subscriber=listener)
 
 

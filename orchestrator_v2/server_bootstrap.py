@@ -8,6 +8,7 @@ from __future__ import annotations
 from random import Random
 
 from orchestrator_v2.bootstrap import (
+    Foundation,
     build,
     driver_of,
     lay_foundation,
@@ -17,6 +18,7 @@ from orchestrator_v2.bootstrap import (
 )
 from orchestrator_v2.config.display import live_secrets
 from orchestrator_v2.config.loader import LoadedSettings
+from orchestrator_v2.core.accounts import Keyring
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.ids import IdSource
 from orchestrator_v2.core.probe import Probe
@@ -62,7 +64,6 @@ async def open_service(
     keeper = _keeper(orchestrator, driver, loaded.settings.runs_at_once)
     owners, projects, ids = base.owners(), base.journal.projects(), base.ids
     room = Room(orchestrator, loaded.settings.runs_per_user)
-    manager = LLMManager(base.models, clock=base.clock, keys={})
     return Service(
         settings=loaded.settings,
         orchestrator=orchestrator,
@@ -79,17 +80,21 @@ async def open_service(
         runs=RunService(orchestrator, keeper, changes, room),
         operations=OperationService(operations_over(base, orchestrator, wiring), owners.keyring, keeper, room),
         accounts=AccountService(owners.accounts, base.journal.usage(), clock=base.clock, ids=ids),
-        credentials=CredentialService(
-            owners.keyring, base.models, manager, check_address=base.egress.check, clock=base.clock
-        ),
+        credentials=_credentials(base, owners.keyring),
         keeper=keeper,
         changes=changes,
         workflows={name: load_workflow_named(name) for name in workflow_names()},
         keyring=owners.keyring,
         clock=base.clock,
         ids=ids,
+        occupy=base.journal.occupy,
         secrets=live_secrets(loaded),
     )
+
+
+def _credentials(base: Foundation, keyring: Keyring) -> CredentialService:
+    manager = LLMManager(base.models, clock=base.clock, keys={})
+    return CredentialService(keyring, base.models, manager, check_address=base.egress.check, clock=base.clock)
 
 
 def _keeper(orchestrator: Orchestrator, driver: ChosenDriver, at_once: int) -> Keeper:

@@ -49,6 +49,7 @@ SLOW = frozenset(
         "test_llm_llmock.py",
         "test_llm_mcp.py",
         "test_llm_openai.py",
+        "test_one_server.py",
         "test_openai_beside_sdk.py",
         "test_real_mode_batches.py",
         "test_real_mode_budget.py",

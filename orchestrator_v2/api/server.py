@@ -51,13 +51,14 @@ async def serve(
 
     A request's head and its body each have so many seconds to arrive.
 
-    Raises `ConfigError` where it may not or cannot listen, `CredentialSealError` where stored keys cannot be opened.
+    Raises `ConfigError` where it may not or cannot listen, `CredentialSealError` where stored keys cannot be opened,
+    `StoreInUseError` where another server has the database.
     """
     settings = service.settings
     try:
         await check_binding(service, settings)
         # Asked for again at the start; here its words reach the one who started the server, not the log alone.
-        await service.keyring.check_master()
+        await service.check_start()
         listening = _listen(settings)
     except BaseException:
         await service.close()

@@ -33,7 +33,11 @@ FIELDS = Settings.__struct_fields__
 OF_THE_VAULT = (("environment", "ORCHESTRATOR_MASTER_KEY"), ("environment", "ORCHESTRATOR_MASTER_KEY_FROM"))
 # A `.env` may be somebody else's, as it comes with a repository: it does not say which rows of keys and servers count,
 # who is let in, nor whether anybody is told what this process does.
-NOT_FROM_DOTENV = ("models_file", "host", "allowed_hosts", "model_origins", "traces")
+NOT_FROM_DOTENV = (
+    *("models_file", "host", "allowed_hosts", "model_origins", "traces"),
+    # A folder's file could have another file's content, or the key of this machine, sent to an address that it names.
+    *(f"temporal_{name}" for name in ("address", "tls", "ca_file", "cert_file", "key_file", "api_key_file")),
+)
 
 
 class LoadedSettings(msgspec.Struct, frozen=True):

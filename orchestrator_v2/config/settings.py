@@ -66,6 +66,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     temporal_task_queue: Annotated[
         str, Meta(min_length=1, max_length=200, description="The queue that servers fill and workers empty.")
     ] = "orchestrator"
+    temporal_tls: Annotated[bool, Meta(description="Whether Temporal is reached by TLS; the files below mean it.")] = (
+        False
+    )
+    temporal_ca_file: Annotated[
+        Path | None,
+        Meta(description="Whom Temporal's certificate is checked against. Empty: the system's own."),
+    ] = None
+    temporal_cert_file: Annotated[Path | None, Meta(description="The certificate shown to Temporal (mTLS).")] = None
+    temporal_key_file: Annotated[Path | None, Meta(description="The key of that certificate.")] = None
+    temporal_api_key_file: Annotated[Path | None, Meta(description="A file that holds Temporal's API key.")] = None
 
     host: Annotated[str, Meta(min_length=1, description="Where the server listens.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="The server's port; 0 takes a free one.")] = 8000

@@ -22,6 +22,7 @@ Where an error is made from a vendor's exception is `llm/errors.py`; how one is 
     │   ├── StoreVersionError             written by a newer release
     │   ├── StoreFullError                no room on the disk
     │   ├── StoreUnavailableError         unreachable, or locked for too long
+    │   ├── StoreInUseError               a second server on one SQLite file
     │   ├── FencedError                   another worker owns the run now
     │   └── CallConflictError             a recorded call has this key but another request
     ├── BudgetError                       nothing was sent
@@ -182,6 +183,10 @@ class StoreFullError(StoreError):
 
 class StoreUnavailableError(StoreError):
     code, http_status = "store_unavailable", 503
+
+
+class StoreInUseError(StoreError):
+    code = "store_in_use"
 
 
 class FencedError(StoreError):

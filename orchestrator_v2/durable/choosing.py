@@ -10,6 +10,7 @@ from orchestrator_v2.core.errors import ConfigError
 from orchestrator_v2.durable.embedded import EmbeddedDriver
 from orchestrator_v2.durable.temporal_client import Temporal
 from orchestrator_v2.durable.temporal_driver import TemporalDriver
+from orchestrator_v2.durable.temporal_security import TemporalSecurity
 from orchestrator_v2.engine.ports import Journal
 from orchestrator_v2.engine.session import Subscriber
 
@@ -27,9 +28,14 @@ def check_shared(durable: str, database: str) -> None:
 
 
 def choose_driver(
-    durable: str, where: tuple[str, str, str], journal: Journal, clock: Clock, *, subscriber: Subscriber | None
+    durable: str,
+    where: tuple[str, str, str, TemporalSecurity],
+    journal: Journal,
+    clock: Clock,
+    *,
+    subscriber: Subscriber | None,
 ) -> ChosenDriver:
-    """`durable` is embedded or temporal; `where` are Temporal's address, namespace and task queue, not called yet."""
+    """`durable` is embedded or temporal; `where` are Temporal's address, namespace, queue, security; unused yet."""
     if durable == "temporal":
         return TemporalDriver(Temporal(*where), journal, subscriber=subscriber)
     return EmbeddedDriver(journal, clock)

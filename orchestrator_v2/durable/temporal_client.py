@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator_v2.core.errors import ConfigError, DriverUnavailableError, MissingExtraError, OrchestratorError
 from orchestrator_v2.durable.temporal_messages import LOOK, WORKFLOW, Start
+from orchestrator_v2.durable.temporal_security import TemporalSecurity
 
 # How long Temporal may take to answer (seconds).
 PATIENCE = 5.0
@@ -21,15 +22,25 @@ LONGEST_KEY = 64
 class Temporal:
     """`address` is host:port of Temporal's frontend; workflows go to `task_queue` in `namespace`."""
 
-    def __init__(self, address: str, namespace: str, task_queue: str, *, longest: int = 0) -> None:
+    def __init__(
+        self,
+        address: str,
+        namespace: str,
+        task_queue: str,
+        security: TemporalSecurity = TemporalSecurity(),  # noqa: B008 - frozen
+        *,
+        longest: int = 0,
+    ) -> None:
         self.address = address
         self.namespace = namespace
         self.task_queue = task_queue
+        self._security = security
         self._longest = longest
         self._client: Any = None
 
     async def client(self) -> Any:
-        """The `temporalio.client.Client`. Raises `DriverUnavailableError`; `MissingExtraError` without the extra."""
+        """The `temporalio.client.Client`. Raises `DriverUnavailableError`, `ConfigError` for the files of its security,
+        `MissingExtraError` without the extra."""
         if self._client is None:
             try:
                 from temporalio.client import Client
@@ -39,9 +50,10 @@ class Temporal:
                     "It is not part of the plain installation.",
                     "pip install 'orchestrator-v2[temporal]'",
                 ) from error
+            options = self._security.options()
             try:
                 async with asyncio.timeout(PATIENCE):
-                    self._client = await Client.connect(self.address, namespace=self.namespace)
+                    self._client = await Client.connect(self.address, namespace=self.namespace, **options)
             except (RuntimeError, TimeoutError, ValueError) as error:
                 raise self._unreachable(error) from error
         return self._client

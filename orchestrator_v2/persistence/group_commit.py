@@ -44,6 +44,10 @@ class Backend(Protocol):
 
     def change_count(self, session: Session) -> int: ...
 
+    def occupy(self) -> None:
+        """Keeps other servers out where the database bears one only; raises `StoreInUseError` where there is one."""
+        ...
+
 
 class _Ticket(NamedTuple):
     unit: Unit

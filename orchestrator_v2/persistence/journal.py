@@ -21,6 +21,13 @@ Durability = Literal["full", "normal"]
 class StoredJournal(Journal, Protocol):
     """The journal, and what lies in the same database: the ledgers of model calls, and the stores of a server."""
 
+    async def occupy(self) -> None:
+        """For a server, until `close`: keeps other servers off a database that bears one only, as SQLite's.
+
+        Raises `StoreInUseError` where another one has it, `StoreUnavailableError` where it cannot be told.
+        """
+        ...
+
     def ledger(self, claim: Claim, budget: int | None, ceilings: Ceilings | None = None) -> CallLedger:
         """The calls of the claimed run; `budget` is its ceiling in nano-dollars (None: no ceiling).
 

@@ -46,6 +46,9 @@ class MemoryJournal:
         self._projects = MemoryProjects(self._open, self._committed)
         self._usage = MemoryUsage(self._open, self._committed, self._runs)
 
+    async def occupy(self) -> None:
+        """It is nobody else's anyway."""
+
     async def create_run(
         self, row: RunRow, events: Sequence[Recorded], blobs: Mapping[str, bytes], *, owner: str, lease: float
     ) -> Claim:

@@ -85,6 +85,9 @@ class PostgresBackend:
             "Resume when the server is back: the run goes on from what was in fact written.",
         )
 
+    def occupy(self) -> None:
+        """Any number of servers may share it."""
+
     def close(self) -> None:
         self._abandon()
 

@@ -31,6 +31,9 @@ class SqlJournal:
     async def open(self) -> None:
         await self._writer.start()
 
+    async def occupy(self) -> None:
+        self._backend.occupy()
+
     async def create_run(
         self, row: RunRow, events: Sequence[Recorded], blobs: Mapping[str, bytes], *, owner: str, lease: float
     ) -> Claim:

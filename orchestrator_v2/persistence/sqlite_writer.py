@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.persistence import schema
 from orchestrator_v2.persistence.batch import Outcome, Row, Session, Unit, apply_units, passed
+from orchestrator_v2.persistence.one_server import OneServer
 from orchestrator_v2.persistence.sqlite_failures import sqlite_failure
 
 # Seconds that a process waits for another one's transaction; those take milliseconds.
@@ -85,6 +86,7 @@ class SqliteBackend:
         self._idle = threading.Event()
         self._watching = threading.Lock()
         self._watcher: sqlite3.Connection | None = None
+        self._one_server = OneServer(self.path)
 
     def open(self) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -112,11 +114,15 @@ class SqliteBackend:
         passed(units, outcomes, self._probe)
         return outcomes
 
+    def occupy(self) -> None:
+        self._one_server.take()
+
     def close(self) -> None:
         # What is closed last folds the write-ahead log into the file, and one that only reads cannot.
         if self._watcher is not None:
             self._watcher.close()
         self._session.close()
+        self._one_server.give_back()
 
     def reader(self) -> SqliteSession:
         return SqliteSession(self._connect(read_only=True))

@@ -5,7 +5,7 @@ Each part is its own file: projects, runs, accounts, credentials; the keeper dri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -26,7 +26,10 @@ from orchestrator_v2.service.runs import RunService
 
 
 class Service(msgspec.Struct, frozen=True):
-    """`workflows` are the built-in graphs by name; `secrets` the live keys that no log line may hold."""
+    """`workflows` are the built-in graphs by name; `secrets` the live keys that no log line may hold.
+
+    `occupy` takes the database for this server, where it bears one only.
+    """
 
     settings: Settings
     orchestrator: Orchestrator
@@ -41,14 +44,21 @@ class Service(msgspec.Struct, frozen=True):
     keyring: Keyring
     clock: Clock
     ids: IdSource
+    occupy: Callable[[], Awaitable[None]]
     secrets: Sequence[Secret] = ()
+
+    async def check_start(self) -> None:
+        """Raises what `start` raises; for whoever wants to hear it before anything listens."""
+        await self.occupy()
+        await self.keyring.check_master()
 
     async def start(self) -> None:
         """Whoever sits at the machine has an account, and runs that were left go on.
 
-        Raises `CredentialSealError` where keys are stored and the master key that they need is not there.
+        Raises `CredentialSealError` where keys are stored and the master key that they need is not there,
+        `StoreInUseError` where another server works on the database and it bears one only.
         """
-        await self.keyring.check_master()
+        await self.check_start()
         await self.accounts.local()
         self.keeper.start()
 

@@ -39,6 +39,18 @@ def test_two_journals_on_one_database_see_and_fence_each_other(stored_url: str) 
     with_journal(stored_url, work, clock=clock)
 
 
+@pytest.mark.postgres
+def test_servers_share_a_postgresql_database(postgres_url: str) -> None:
+    """Where SQLite bears one server, PostgreSQL bears any number."""
+
+    async def work(first: StoredJournal) -> None:
+        second = await open_journal(postgres_url, clock=ManualClock())
+        await asyncio.gather(first.occupy(), second.occupy())
+        await second.close()
+
+    with_journal(postgres_url, work)
+
+
 def test_a_budget_holds_across_two_writers(stored_url: str) -> None:
     """Fifty calls for the last five, begun through two connections at once with one claim: exactly five get through."""
 

@@ -252,6 +252,15 @@ def test_the_example_names_everything_and_changes_nothing(machine: Machine) -> N
     assert ".env" in loaded.sources.values()
 
 
+def test_a_folder_does_not_say_which_file_is_sent_to_temporal(machine: Machine) -> None:
+    """A `.env` of somebody else's could name a secret file and an address of their own: both are refused there."""
+    machine.dotenv("ORCHESTRATOR_TEMPORAL_ADDRESS=evil.example:7233\nORCHESTRATOR_TEMPORAL_API_KEY_FILE=/etc/passwd\n")
+    with pytest.raises(ConfigError) as raised:
+        machine.load()
+    assert "ORCHESTRATOR_TEMPORAL_ADDRESS" in str(raised.value)
+    assert "ORCHESTRATOR_TEMPORAL_API_KEY_FILE" in str(raised.value)
+
+
 def test_nothing_heavy_is_imported_while_nothing_is_set() -> None:
     """A process without settings does not pay for pydantic."""
     code = (
