@@ -20,6 +20,7 @@ from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.ports import Journal, RunRow
 from orchestrator_v2.engine.session import RunSession
 from orchestrator_v2.engine.state_models import ProjectState
+from orchestrator_v2.engine.telling import INTERRUPTED, QUEUED
 from orchestrator_v2.llm.ledger import CallRow
 
 ArchiveKind = Literal["zip", "bundle"]
@@ -69,6 +70,13 @@ class Standing(msgspec.Struct, frozen=True):
     interrupted: bool = False
     laid: bool = False
     queued: bool = False
+
+    @property
+    def status(self) -> str:
+        """The run's status; `interrupted` or `queued` where it is marked as running and nobody drives it."""
+        if self.interrupted or self.queued:
+            return INTERRUPTED if self.interrupted else QUEUED
+        return self.state.status.value
 
 
 class Driver(Protocol):

@@ -18,6 +18,7 @@ from orchestrator_v2.engine.ports import RunRow
 from orchestrator_v2.engine.replay import REPLAY
 from orchestrator_v2.engine.scheduler import whole_tree
 from orchestrator_v2.engine.state_models import ProjectState, RunStatus
+from orchestrator_v2.engine.telling import INTERRUPTED, QUEUED
 from orchestrator_v2.llm.ledger import CallRow
 from orchestrator_v2.parts import Parts, RunRequest, Standing
 
@@ -56,6 +57,12 @@ class RunReader:
             return False
         # It may have come to its end, and been given back, since the row was read.
         return (await self._engine.row(row.run_id)).status == RunStatus.RUNNING
+
+    async def status(self, row: RunRow) -> str:
+        """How the run stands: `interrupted` or `queued`, as in a `Standing`, where nobody drives a running one."""
+        if not await self.is_interrupted(row):
+            return row.status
+        return QUEUED if self._parts.tended else INTERRUPTED
 
     async def standing(self, run_id: str) -> Standing:
         """The run's state and row, whether anybody drives it, and whether its project lies where it was wanted."""

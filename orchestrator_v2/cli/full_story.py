@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrator_v2.cli import render
 from orchestrator_v2.cli.event_lines import isolation, line_of
-from orchestrator_v2.cli.summary import paid, project, receipts, result, status_of, usage_of
+from orchestrator_v2.cli.summary import paid, project, receipts, result, usage_of
 from orchestrator_v2.cli.text import block, moment
 from orchestrator_v2.core.events import Recorded, encode_event
 from orchestrator_v2.core.records import Receipt
@@ -64,7 +64,7 @@ def _facts(standing: Standing) -> list[tuple[str, str]]:
     state, row = standing.state, standing.row
     begun = state.begun
     return [
-        ("status", status_of(standing)),
+        ("status", standing.status),
         ("why", state.stopped),
         ("to do", with_id(state.advice, state.run_id)),
         ("goes on", moment(state.resume_at)),

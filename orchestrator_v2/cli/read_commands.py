@@ -40,13 +40,13 @@ def status(
 
 def _say_status(standing: Any) -> None:
     from orchestrator_v2.cli.event_lines import isolation
-    from orchestrator_v2.cli.summary import advice, next_steps, paid, progress_of, project, receipts, status_of, waiting
+    from orchestrator_v2.cli.summary import advice, next_steps, paid, progress_of, project, receipts, waiting
     from orchestrator_v2.cli.text import moment
     from orchestrator_v2.cli.words import STATUSES
     from orchestrator_v2.engine.telling import measured, mode_of
 
     state = standing.state
-    render.say(f"{state.run_id}  {STATUSES[status_of(standing)].words}")
+    render.say(f"{state.run_id}  {STATUSES[standing.status].words}")
     render.facts(
         [
             ("name", state.begun.name),
@@ -118,13 +118,13 @@ def _name(row: Any) -> str:
 
 
 async def _listed(orchestrator: Any, wanted: Sequence[str], limit: int) -> list[Any]:
-    """The newest rows in the wanted states; those that nobody drives say `interrupted` in place of `running`."""
+    """The newest rows in the wanted states; those that nobody drives say so in place of `running`."""
     from msgspec.structs import replace
 
-    from orchestrator_v2.engine.telling import INTERRUPTED
+    from orchestrator_v2.engine.telling import INTERRUPTED, QUEUED
 
-    # Whether a run is interrupted stands in no row, so those that may be are asked for, one page after the other.
-    asked = tuple(dict.fromkeys("running" if word == INTERRUPTED else word for word in wanted))
+    # Whether a run is driven stands in no row, so those that may be are asked for, one page after the other.
+    asked = tuple(dict.fromkeys("running" if word in (INTERRUPTED, QUEUED) else word for word in wanted))
     found: list[Any] = []
     before = None
     while len(found) < limit:
@@ -132,7 +132,7 @@ async def _listed(orchestrator: Any, wanted: Sequence[str], limit: int) -> list[
         if not page:
             break
         before = page[-1].run_no
-        rows = [replace(row, status=INTERRUPTED) if await orchestrator.is_interrupted(row) else row for row in page]
+        rows = [replace(row, status=await orchestrator.status(row)) for row in page]
         found += [row for row in rows if not wanted or row.status in wanted]
         if len(page) < limit:
             break

@@ -17,7 +17,7 @@ from orchestrator_v2.core.text import money, one_line, tokens, with_id
 from orchestrator_v2.core.usage import Usage, usd
 from orchestrator_v2.engine.replay import REPLAY, reach
 from orchestrator_v2.engine.state_models import TERMINAL, PhaseStatus, ProjectState, RunStatus
-from orchestrator_v2.engine.telling import INTERRUPTED, counted, measured, mode_of
+from orchestrator_v2.engine.telling import counted, measured, mode_of
 from orchestrator_v2.parts import Standing
 
 
@@ -27,7 +27,7 @@ def say_result(standing: Standing, *, code: int, drained: bool, as_json: bool) -
     if as_json:
         render.json_line({"type": "Result", "exit_code": code, **result(standing)})
         return
-    look = STATUSES[status_of(standing)]
+    look = STATUSES[standing.status]
     words = "stopped here; nothing is lost" if drained else look.words
     render.say()
     render.say(_coloured(f"{look.mark if terminal.has_unicode(sys.stdout) else look.ascii} {words}", look.style))
@@ -54,11 +54,6 @@ def paid(standing: Standing) -> str:
         return f"{money(state.usage.cost, state.budget)}, {tokens(state.usage)}"
     ceiling = "" if state.budget is None else f" of {usd(state.budget)}"
     return f"{usd(row.spent)} charged or reserved{ceiling}, {tokens(state.usage)}"
-
-
-def status_of(standing: Standing) -> str:
-    """The run's status; `interrupted` where it is marked as running and nobody drives it."""
-    return INTERRUPTED if standing.interrupted else standing.state.status.value
 
 
 def project(standing: Standing) -> str:
@@ -153,7 +148,7 @@ def result(standing: Standing) -> dict[str, Any]:
         "mode": row.mode,
         "provider": begun.provider,
         "model": begun.model,
-        "status": status_of(standing),
+        "status": standing.status,
         "stopped": state.stopped,
         "advice": state.advice,
         "resume_at": state.resume_at,

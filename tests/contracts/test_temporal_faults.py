@@ -102,7 +102,11 @@ def test_a_run_of_the_command_line_is_kept_while_temporal_is_away(tmp_path: Path
     assert done.returncode == 1
     assert "Temporal at 127.0.0.1:9 does not answer" in done.stderr
     assert "is kept" in done.stderr
-    assert "A counter" in command(tmp_path, "list", **settings).stdout
+    (line,) = [line for line in command(tmp_path, "list", **settings).stdout.splitlines() if "A counter" in line]
+    assert "queued" in line
+    assert "A counter" in command(tmp_path, "list", "--status", "queued", **settings).stdout
+    assert "A counter" not in command(tmp_path, "list", "--status", "interrupted", **settings).stdout
+    assert "waits for its turn" in command(tmp_path, "status", **settings).stdout
 
 
 @pytest.mark.chaos

@@ -17,7 +17,7 @@ from orchestrator_v2.core.usage import usd
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.replay import REPLAY
 from orchestrator_v2.engine.state_models import PhaseStatus, ProjectState, RunStatus
-from orchestrator_v2.engine.telling import INTERRUPTED, QUEUED, measured, mode_of
+from orchestrator_v2.engine.telling import measured, mode_of
 from orchestrator_v2.parts import Standing
 
 
@@ -80,17 +80,10 @@ _ACTIONS: Mapping[str, tuple[Action, ...]] = MappingProxyType(
 )
 
 
-def status_of(standing: Standing) -> str:
-    """The run's status; `interrupted` or `queued` where it is marked as running and nobody drives it."""
-    if standing.interrupted or standing.queued:
-        return INTERRUPTED if standing.interrupted else QUEUED
-    return standing.state.status.value
-
-
 def status_view(standing: Standing, graph: PhaseGraph, now: float, *, may_write: bool = True) -> Status:
     """The head of a run's page."""
     state, row = standing.state, standing.row
-    begun, status = state.begun, status_of(standing)
+    begun, status = state.begun, standing.status
     look = look_of_run(status)
     running = status == RunStatus.RUNNING
     mode = row.mode
