@@ -113,7 +113,7 @@ def _kill_loop(forks: Forks, url: str, home: Path, kills: int, seed: int) -> tup
     ("kills", "seed"),
     [
         (4, 0),
-        *(pytest.param(125, seed, marks=[pytest.mark.chaos, pytest.mark.timeout(900)]) for seed in range(1, 5)),
+        *(pytest.param(125, seed, marks=[pytest.mark.chaos, pytest.mark.timeout(1200)]) for seed in range(1, 5)),
     ],
 )
 def test_a_loop_of_kills_loses_nothing(

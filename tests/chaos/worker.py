@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -52,7 +53,8 @@ class _Passages:
     def __call__(self, name: str) -> None:
         self.counted[name] += 1
         if name == self._name and self.counted[name] == self._nth:
-            os.kill(os.getpid(), signal.SIGSTOP)
+            # To this very thread: it must not go on until the others are stopped.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 class _ClockAhead(SystemClock):
