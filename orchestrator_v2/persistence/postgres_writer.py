@@ -22,6 +22,10 @@ from orchestrator_v2.persistence.postgres_session import PostgresSession
 PAUSES = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 4.0)
 CONNECT_WAIT = 10
 
+# A worker that sleeps inside a transaction keeps its runs' rows locked, and whoever takes them over waits: the server
+# ends it well before its lease of 30 s ends. A transaction here takes milliseconds.
+_NO_SLEEP = "SET idle_in_transaction_session_timeout = '10s'"
+
 # Any number that no other program locks; the same in `migrations/upgrade.py`.
 SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(7305216001)"
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
@@ -36,7 +40,7 @@ class PostgresBackend:
     def __init__(self, url: str, probe: Probe, pauses: Sequence[float] = PAUSES) -> None:
         self._url = url
         self._probe = probe
-        self._pauses = pauses
+        self.pauses = pauses
         self._idle = threading.Event()
         self._session: PostgresSession | None = None
         self.name = _shown(url)
@@ -51,7 +55,7 @@ class PostgresBackend:
         return outcomes
 
     def _until_settled(self, units: Sequence[Unit]) -> list[Outcome]:
-        for pause in self._pauses:
+        for pause in self.pauses:
             self._idle.wait(pause)
             attempt = _Attempt()
             try:
@@ -64,13 +68,13 @@ class PostgresBackend:
                     return attempt.outcomes
         raise StoreUnavailableError(
             f"The database {self.name} cannot be reached.",
-            f"{len(self._pauses)} attempts failed.",
+            f"{len(self.pauses)} attempts failed.",
             "Check the server, then resume; everything that was acknowledged is there.",
         )
 
     def _was_committed(self, transaction: str) -> bool:
         """What became of a commit whose answer was lost, asked on a new connection until the server knows."""
-        for pause in self._pauses:
+        for pause in self.pauses:
             self._idle.wait(pause)
             try:
                 status = self._writing().connection.execute(_STATUS, (transaction,)).fetchall()[0][0]
@@ -81,7 +85,7 @@ class PostgresBackend:
                 return bool(status == "committed")
         raise StoreUnavailableError(
             f"The database {self.name} was lost during a commit, and cannot be asked what became of it.",
-            f"{len(self._pauses)} attempts failed.",
+            f"{len(self.pauses)} attempts failed.",
             "Resume when the server is back: the run goes on from what was in fact written.",
         )
 
@@ -119,6 +123,7 @@ class PostgresBackend:
     def _writing(self) -> PostgresSession:
         if self._session is None:
             self._session = PostgresSession(self._connect())
+            self._session.connection.execute(_NO_SLEEP)
         return self._session
 
     def _connect(self) -> psycopg.Connection[Row]:

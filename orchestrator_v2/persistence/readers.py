@@ -28,26 +28,31 @@ class Readers:
         self._mine = threading.local()
         self._opened: list[Session] = []
         self._closed = False
+        self._closing = threading.Event()
 
     async def read(self, query: Callable[[Session], T]) -> T:
-        """The query's answer, read on another thread than the loop's; a lost connection is replaced once."""
+        """The query's answer, read on another thread than the loop's; a lost connection is replaced."""
         if self._closed:
             raise StoreUnavailableError("The journal is closed.", "Something was read after close().", "Open it anew.")
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, query)
 
     async def close(self) -> None:
         self._closed = True
+        self._closing.set()
         await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
         while self._opened:
             self._opened.pop().close()
 
     def _read(self, query: Callable[[Session], T]) -> T:
-        try:
-            return query(self._session())
-        except Exception as error:
-            if not self._backend.lost(error):
-                raise self._backend.failure(error) from error
-        self._forget()
+        """As long as a write waits for its server; a reader that broke is replaced each time."""
+        for pause in self._backend.pauses[1:]:
+            try:
+                return query(self._session())
+            except Exception as error:
+                if not self._backend.lost(error):
+                    raise self._backend.failure(error) from error
+            self._forget()
+            self._closing.wait(pause)
         try:
             return query(self._session())
         except Exception as error:

@@ -76,6 +76,8 @@ class SqliteSession:
 
 class SqliteBackend:
     dialect = "sqlite"
+    # A file is not lost and found again.
+    pauses: Sequence[float] = ()
 
     def __init__(self, path: str, probe: Probe, durability: str = "full", lock_wait: float = LOCK_WAIT) -> None:
         self.path = Path(path).expanduser().absolute()

@@ -23,7 +23,9 @@ class Job(msgspec.Struct, frozen=True):
     """What a worker is to do in `home`; `workflow` is `diamond` or a built-in one.
 
     With `insist` it also resumes runs that were set aside, as a person would. With `batch` all calls go by batch, and
-    the run is resumed until it waits no more.
+    the run is resumed until it waits no more. Without a `database` it is SQLite in `home`. Its runs are numbered from
+    `first`; each `laid`-th is laid out. With `count` it says at its end which crash points it passed how often. It
+    stops itself with SIGSTOP at `stop_at`, a crash point with its passage. Its clock is `ahead` by so many seconds.
     """
 
     home: str
@@ -35,6 +37,32 @@ class Job(msgspec.Struct, frozen=True):
     insist: bool = False
     brief: str = BRIEF
     batch: bool = False
+    database: str = ""
+    first: int = 0
+    laid: int = 1
+    count: bool = False
+    stop_at: str = ""
+    ahead: float = 0.0
+    cancel_after: float = 0.3
+    key: str = KEY
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """To a zygote: a worker of that number for `job`, whose words go to the file `said`; or `signal` to that worker."""
+
+    number: int
+    job: Job = Job("")
+    crash_at: str = ""
+    said: str = ""
+    signal: int = 0
+
+
+class Said(msgspec.Struct, frozen=True):
+    """From a zygote: that worker has begun, or has ended with `code`."""
+
+    number: int
+    pid: int
+    code: int | None = None
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
+import threading
+from collections import Counter
 from pathlib import Path
 from random import Random
 
 import msgspec
-from killing import KEY, Job
+from killing import Job
 
 from orchestrator_v2 import Orchestrator, RunRequest, open_orchestrator
-from orchestrator_v2.config.loader import load_settings
+from orchestrator_v2.config.loader import LoadedSettings, load_settings
+from orchestrator_v2.core.clock import SystemClock
 from orchestrator_v2.core.workflow import Phase, Workflow
 from orchestrator_v2.engine.phase_graph import PhaseGraph
 from orchestrator_v2.engine.state_models import RunStatus
@@ -38,44 +42,91 @@ def _say(words: str) -> None:
     os.write(1, f"{words}\n".encode())
 
 
-async def work(job: Job) -> None:
+class _Passages:
+    """A probe that counts, and stops this process with SIGSTOP at one passage."""
+
+    def __init__(self, stop_at: str) -> None:
+        self._name, _, nth = stop_at.partition(":")
+        self._nth = int(nth or 1)
+        self.counted: Counter[str] = Counter()
+
+    def __call__(self, name: str) -> None:
+        self.counted[name] += 1
+        if name == self._name and self.counted[name] == self._nth:
+            # To this very thread: it must not go on until the others are stopped.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+
+class _ClockAhead(SystemClock):
+    """The system's clock, some seconds ahead of everybody else's."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def now(self) -> float:
+        return super().now() + self._seconds
+
+
+def _settings(job: Job) -> LoadedSettings:
     home = Path(job.home)
     values: dict[str, object] = {
         "data_dir": str(home / "data"),
+        "database_url": job.database,
         "mode": job.mode,
         "base_url": job.base_url or None,
         "retry_initial": 0.01,
     }
-    keys = {"ANTHROPIC_API_KEY": KEY} if job.mode == "real" else {}
-    loaded = load_settings(values, keys, home, home)
-    async with await open_orchestrator(loaded, random=Random(1)) as orchestrator:
-        rows = await orchestrator.rows()
+    return load_settings(values, {"ANTHROPIC_API_KEY": job.key} if job.mode == "real" else {}, home, home)
+
+
+async def work(job: Job) -> None:
+    passages = _Passages(job.stop_at) if job.count or job.stop_at else None
+    clock = _ClockAhead(job.ahead)
+    opening = open_orchestrator(_settings(job), random=Random(1), probe=passages, clock=clock)
+    async with await opening as orchestrator:
+        there = {row.run_id for row in await orchestrator.rows(limit=100_000)}
         _say("taken up")
         sessions = await orchestrator.recover()
-        there = {row.out for row in rows}
-        for number in range(job.runs):
-            out = home / f"out-{number}"
-            if str(out) not in there:
-                workflow = DIAMOND if job.workflow == "diamond" else job.workflow
-                sessions.append(
-                    await orchestrator.start(RunRequest(job.brief, workflow=workflow, out=out, batch=job.batch))
-                )
+        for number in range(job.first, job.first + job.runs):
+            if _run_id(number) not in there:
+                sessions.append(await orchestrator.start(_request(job, number)))
                 _say(f"accepted {sessions[-1].state.run_id}")
         if job.cancel:
             (session,) = sessions
-            await asyncio.gather(orchestrator.drive(session), _cancel(orchestrator, session.state.run_id))
+            cancelled = _cancel(orchestrator, session.state.run_id, job.cancel_after)
+            await asyncio.gather(orchestrator.drive(session), cancelled)
         else:
             await asyncio.gather(*map(orchestrator.drive, sessions))
-        again = (RunStatus.COMPLETED, *((RunStatus.NEEDS_ATTENTION,) if job.insist else ()))
-        for row in await orchestrator.rows(statuses=again):
-            await orchestrator.resume(row.run_id)
-        while job.batch and (waiting := await orchestrator.rows(statuses=(RunStatus.WAITING_PROVIDER,))):
-            await orchestrator.resume(waiting[0].run_id)
+        await _go_on(orchestrator, job)
+    if passages is not None:
+        _say(f"passed {msgspec.json.encode(passages.counted).decode()}")
     _say("finished")
 
 
-async def _cancel(orchestrator: Orchestrator, run_id: str) -> None:
-    await asyncio.sleep(0.3)
+def _run_id(number: int) -> str:
+    return f"run_{number:012d}"
+
+
+def _request(job: Job, number: int) -> RunRequest:
+    workflow = DIAMOND if job.workflow == "diamond" else job.workflow
+    out = None if number % job.laid else Path(job.home) / f"out-{number}"
+    return RunRequest(job.brief, run_id=_run_id(number), workflow=workflow, out=out, batch=job.batch)
+
+
+async def _go_on(orchestrator: Orchestrator, job: Job) -> None:
+    """What a person would do after all that: lay out what is not, look at what was set aside, wait for batches."""
+    if job.insist:
+        for row in await orchestrator.rows(statuses=(RunStatus.NEEDS_ATTENTION,), limit=100_000):
+            await orchestrator.resume(row.run_id)
+    for row in await orchestrator.rows(statuses=(RunStatus.COMPLETED,), limit=100_000):
+        if row.out:
+            await orchestrator.resume(row.run_id)
+    while job.batch and (waiting := await orchestrator.rows(statuses=(RunStatus.WAITING_PROVIDER,))):
+        await orchestrator.resume(waiting[0].run_id)
+
+
+async def _cancel(orchestrator: Orchestrator, run_id: str, after: float) -> None:
+    await asyncio.sleep(after)
     await orchestrator.cancel(run_id, by="a test")
 
 

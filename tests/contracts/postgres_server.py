@@ -10,6 +10,7 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -20,12 +21,40 @@ from typing import Any
 import psycopg
 
 
-class PostgresServer:
-    """A running server; `fresh_url` gives an empty schema of its own to each test."""
+# How a server is told to end: "fast" does not wait for clients, "immediate" is a crash that leaves its log to be replayed.
+SHUTDOWN = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
-    def __init__(self, socket_folder: Path) -> None:
-        self._url = f"postgresql://postgres@/postgres?host={socket_folder}"
+
+class PostgresServer:
+    """A server in `folder`; `fresh_url` gives an empty schema of its own to each test."""
+
+    def __init__(self, folder: Path, binaries: Path, identity: dict[str, Any]) -> None:
+        self._url = f"postgresql://postgres@/postgres?host={folder}"
+        self._folder = folder
+        self._binaries = binaries
+        self._identity = identity
+        self._process: subprocess.Popen[bytes] | None = None
         self._schemas = 0
+
+    @property
+    def data(self) -> Path:
+        return self._folder / "data"
+
+    def start(self) -> None:
+        """Serves what is in its folder. Raises `OSError` where it does not come up."""
+        log = self._folder / "log"
+        with log.open("ab") as file:
+            # -F: no fsync; a power cut is not what these tests are about.
+            serve = [self._binaries / "postgres", "-D", self.data, "-k", self._folder, "-c", "listen_addresses=", "-F"]
+            self._process = subprocess.Popen(serve, cwd=self._folder, stdout=file, stderr=file, **self._identity)
+        _wait_for(self, self._process, log)
+
+    def stop(self, how: str = "fast") -> None:
+        """Ends it, by `SHUTDOWN`, with all its connections; what was committed is there after `start`."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(SHUTDOWN[how])
+            process.wait(20)
 
     def connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self._url, autocommit=True)
@@ -53,24 +82,18 @@ def running_postgres() -> Iterator[PostgresServer]:
     """Raises `OSError` or `CalledProcessError` where it cannot be started."""
     # Not pytest's own folder: nobody may not enter that, and the socket's path must stay short.
     folder = Path(tempfile.mkdtemp(prefix="pg_"))
-    process: subprocess.Popen[bytes] | None = None
+    server: PostgresServer | None = None
     try:
         identity = _identity(folder)
         binaries = _binaries(folder, identity)
         initdb = [binaries / "initdb", "-D", folder / "data", "-U", "postgres", "--auth=trust", "-E", "UTF8", "-N"]
         subprocess.run([*initdb, "--locale=C"], cwd=folder, check=True, capture_output=True, **identity)
-        with (folder / "log").open("wb") as log:
-            # -F: no fsync; a power cut is not what these tests are about.
-            serve = [binaries / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses=", "-F"]
-            process = subprocess.Popen(serve, cwd=folder, stdout=log, stderr=log, **identity)
-        server = PostgresServer(folder)
-        _wait_for(server, process, folder / "log")
+        server = PostgresServer(folder, binaries, identity)
+        server.start()
         yield server
     finally:
-        if process is not None:
-            # SIGINT is the fast shutdown: it does not wait for clients.
-            process.send_signal(2)
-            process.wait(20)
+        if server is not None:
+            server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
