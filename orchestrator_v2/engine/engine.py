@@ -284,11 +284,12 @@ class WorkflowEngine:
         """Sends a review to whoever drives the run. Raises `RunStateError` when that content is not up for review."""
         state = await self.state(run_id)
         entry = state.phase(phase)
-        gone = entry.status is not PhaseStatus.WAITING_REVIEW or entry.reviewed != content
-        if gone or state.status in TERMINAL:
+        ended = state.status in TERMINAL
+        if ended or entry.status is not PhaseStatus.WAITING_REVIEW or entry.reviewed != content:
+            stands = f"It is {entry.status}" + (f" with {entry.reviewed[:12]}." if entry.reviewed else ".")
             raise RunStateError(
                 f"Phase '{phase}' does not wait for a review of that content.",
-                f"It is {entry.status}" + (f" with {entry.reviewed[:12]}." if entry.reviewed else "."),
+                f"The run has ended: {state.status}." if ended else stands,
                 "`orchestrator show RUN` shows what waits.",
             )
         review = signals.Review(phase, approved, by, content, reason)

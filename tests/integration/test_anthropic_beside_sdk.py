@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
-import anthropic
 import pytest
-from anthropic.lib.credentials import StaticToken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +38,9 @@ async def ours(server: FakeAnthropic, secret: str) -> None:
 
 
 async def theirs(server: FakeAnthropic, secret: str) -> None:
+    import anthropic  # reading it takes seconds, in each worker of a test run
+    from anthropic.lib.credentials import StaticToken
+
     credential = {"credentials": StaticToken(secret)} if secret == TOKEN else {"api_key": secret}
     sdk = anthropic.AsyncAnthropic(
         **credential, base_url=server.base_url, max_retries=0, default_headers={"Accept-Encoding": "identity"}
@@ -121,12 +122,16 @@ def grown(inner: st.SearchStrategy) -> st.SearchStrategy:
 @given(st.recursive(LEAVES, grown, max_leaves=8))
 def test_a_schema_is_narrowed_as_the_vendors_sdk_narrows_it(schema):
     """Whatever schema comes: closed objects, the same keywords kept, the same ones moved into the description."""
+    import anthropic
+
     assert strict_schema(schema) == anthropic.transform_schema(schema)
 
 
 @pytest.mark.parametrize("schema", [{}, {"description": "anything"}])
 def test_a_schema_that_says_no_type_is_refused_by_both(schema):
     """What the vendor's SDK refuses is refused here too, with a reason."""
+    import anthropic
+
     with pytest.raises(ValueError, match="must have a type"):
         strict_schema(schema)
     with pytest.raises(ValueError, match="must have a 'type'"):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-
-from google import genai
-from google.genai import types
+from typing import Any
 
 from orchestrator_v2.core.clock import ManualClock
 from orchestrator_v2.core.secrets import Secret
@@ -50,7 +48,10 @@ MESSAGES = [
 ]
 
 
-def sdk_of(server: FakeGoogle) -> genai.Client:
+def sdk_of(server: FakeGoogle) -> Any:
+    from google import genai  # reading it takes a second, in each worker of a test run
+    from google.genai import types
+
     return genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=server.base_url, api_version="v1beta"))
 
 
@@ -92,6 +93,8 @@ def assert_same(mine, sdks):
 
 def test_the_request_is_the_one_that_the_vendors_sdk_sends():
     """Path, key header and body are the same: system text, schema, tools, call, result with its signature, picture."""
+    from google.genai import types
+
     contents = [
         types.Content(
             role="user",
@@ -150,6 +153,8 @@ def test_the_request_is_the_one_that_the_vendors_sdk_sends():
 
 def test_vectors_are_asked_for_as_the_vendors_sdk_asks():
     """Path and body of `embed` are the same, with and without a size."""
+    from google.genai import types
+
     texts = ["one", "three"]
 
     async def mine(client):
@@ -189,6 +194,8 @@ def test_tokens_are_counted_and_models_listed_where_the_vendors_sdk_does():
 
 def test_the_words_of_a_schema_are_those_that_the_sdk_documents():
     """The list of keywords that Google takes is the one that stands in the SDK's own description of the field."""
+    from google.genai import types
+
     described = types.GenerateContentConfig.model_fields["response_json_schema"].description
     listed = described.split("supported:")[1].split("required`")[0] + "required`"
     theirs = {word.strip("`") for word in listed.split() if word.startswith("`")} - {"anyOf`)"}

@@ -7,9 +7,7 @@ import json
 from random import Random
 from typing import Literal
 
-import openai
 import pytest
-from openai.lib._pydantic import to_strict_json_schema
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator_v2.core.clock import ManualClock
@@ -99,6 +97,7 @@ CALLS = {
 
 def both(ours, theirs, replies):
     """The requests of `ours(client)` and of `theirs(sdk)` for the same server, and what each gave."""
+    import openai  # reading it takes a second, in each worker of a test run
 
     async def go():
         async with FakeOpenAI(replies) as server:
@@ -200,6 +199,8 @@ def test_models_and_vectors_are_asked_for_as_by_the_vendors_sdk():
 
 def test_azure_is_reached_as_by_the_vendors_sdk():
     """The deployment is the model and the path is that of Azure's v1; the key has the header of the SDK for Azure."""
+    import openai
+
     arguments = {
         "model": "my-deployment",
         "max_completion_tokens": 9,
@@ -240,6 +241,8 @@ class Whole(BaseModel):
 
 def test_a_strict_schema_is_strict_for_the_vendors_sdk_too():
     """A schema that we send as strict is one that the SDK's own narrowing leaves as it is."""
+    from openai.lib._pydantic import to_strict_json_schema
+
     form = enforced_schema(Whole.model_json_schema())
     assert form["strict"]
     assert form["schema"] == to_strict_json_schema(Whole)

@@ -274,6 +274,19 @@ def test_a_decision_on_another_content_is_refused() -> None:
     on_bench(answering(), work)
 
 
+def test_a_decision_on_a_run_that_has_ended_says_so() -> None:
+    """The phase still shows what was to be looked at; it is the run that wants no decision any more."""
+
+    async def work(bench: Bench) -> None:
+        state = await bench.walk([BUILD, REVIEWED], review="human")
+        await (await bench.reopen(state.run_id)).record(e.RunCancelled("me"))
+        with pytest.raises(RunStateError, match="ended: cancelled"):
+            content = state.phase("check").reviewed
+            await bench.engine.decide(state.run_id, "check", approved=True, by="me", content=content, reason="")
+
+    on_bench(answering(), work)
+
+
 def test_cancel_ends_a_run_that_is_under_way() -> None:
     """A cancel sent to the journal stops the tasks under way; nothing is recorded of them afterwards."""
 

@@ -73,6 +73,12 @@ def measure(files: Mapping[str, str]) -> Measured:
     )
 
 
+def undocumented(files: Mapping[str, str]) -> tuple[str, ...]:
+    """The public names of all `.py` files among `files` that have no docstring, in path order."""
+    trees = ((path, parse(files[path])) for path in sorted(files) if path.endswith(".py"))
+    return tuple(name for path, tree in trees if tree is not None for name in _undocumented(tree, path))
+
+
 def parse(text: str) -> ast.Module | None:
     """The syntax tree, or None where there is none."""
     try:
@@ -82,26 +88,26 @@ def parse(text: str) -> ast.Module | None:
 
 
 def _functions(tree: ast.Module, path: str) -> Iterator[Function]:
-    inside = {id(child) for node in ast.walk(tree) if isinstance(node, _Function) for child in ast.walk(node)} - {
-        id(node) for node in ast.walk(tree) if isinstance(node, _Function)
-    }
-    for node in ast.walk(tree):
+    within = {id(node): list(ast.walk(node)) for node in ast.walk(tree) if isinstance(node, _Function)}
+    nested = {id(child) for nodes in within.values() for child in nodes[1:] if isinstance(child, _Function)}
+    for nodes in within.values():
+        node = nodes[0]
         if isinstance(node, _Function):
             yield Function(
                 path=path,
                 name=node.name,
                 line=node.lineno,
                 lines=(node.end_lineno or node.lineno) - node.lineno + 1,
-                complexity=1 + _decisions(node),
+                complexity=1 + _decisions(nodes),
                 documented=ast.get_docstring(node) is not None,
                 annotated=_annotated(node),
-                public=not node.name.startswith("_") and id(node) not in inside,
+                public=not node.name.startswith("_") and id(node) not in nested,
             )
 
 
-def _decisions(node: _Function) -> int:
+def _decisions(nodes: Iterable[ast.AST]) -> int:
     count = 0
-    for child in ast.walk(node):
+    for child in nodes:
         if isinstance(child, _DECISIONS):
             count += 1
         elif isinstance(child, ast.BoolOp):

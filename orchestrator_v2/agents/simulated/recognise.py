@@ -24,7 +24,8 @@ _SIBILANT = ("s", "x", "z", "ch", "sh")
 
 @cache
 def _actors() -> re.Pattern[str]:
-    return re.compile("|".join(rf"(?<!\w){re.escape(words)}(?!\w)" for words in vocabulary().actors), re.IGNORECASE)
+    # The border stands before the choice, not in each of its parts: it is looked at once for each place in a text.
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, vocabulary().actors))})(?!\w)", re.IGNORECASE)
 
 
 def capabilities_in(text: str, catalog: Catalog) -> list[str]:
@@ -52,7 +53,8 @@ def own_entity(subject: str, catalog: Catalog) -> Entity | None:
         for word in naming.ascii_words(_meant(subject))
         if word not in vocabulary().fillers and word.isalpha() and len(word) > 2
     ]
-    words = [word for word in words if not catalog.capability_words.find(word)]
+    abilities = {word for word in set(words) if catalog.capability_words.find(word)}
+    words = [word for word in words if word not in abilities]
     letters = sum(sign.isalpha() for sign in subject)
     if not words or sum(map(len, words)) * 4 < letters:
         return None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from orchestrator_v2.agents.simulated import clean
-from orchestrator_v2.agents.simulated.measuring import measure, parse
+from orchestrator_v2.agents.simulated.measuring import parse, undocumented
 from orchestrator_v2.agents.simulated.rendering import load_renderer
 from orchestrator_v2.agents.simulated.reviewing import Check, check_none
 from orchestrator_v2.agents.simulated.step import SimulatedStep, Work
@@ -53,8 +53,8 @@ def _checks(files: Mapping[str, str]) -> Iterator[Check]:
     yield check_none("Nothing that looks like a secret", secret, len(paths), "files")
     prints = list(_prints(source))
     yield Check("Only the command line prints", clean.counted(len(prints), "stray print"), not prints, tuple(prints))
-    undocumented = measure(source).undocumented
-    yield Check("Public names have docstrings", f"{len(undocumented)} without", not undocumented, undocumented)
+    bare = undocumented(source)
+    yield Check("Public names have docstrings", f"{len(bare)} without", not bare, bare)
     spaces = (path for path in python if re.search(r"[ \t]+$|\t", files[path], re.MULTILINE))
     yield check_none("No tabs and no spaces at line ends", spaces, len(python), "Python files")
     ends = (path for path in paths if files[path] and not files[path].endswith("\n"))

@@ -49,9 +49,12 @@ class WordIndex:
         """The meanings that the text has, in the order in which they first occur in it."""
         lowered = _plain(text)
         first: dict[str, int] = {}
+        places: dict[str, int] = {}
         for token in _TOKEN.finditer(lowered):
-            for key in self._meanings(token[0]):
-                first.setdefault(key, token.start())
+            places.setdefault(token[0], token.start())
+        for word, place in places.items():
+            for key in self._meanings(word):
+                first.setdefault(key, place)
         for stem, pattern, key in self._phrases:
             # Most phrases are not there at all, and `in` says so far faster than a pattern.
             match = pattern.search(lowered) if stem in lowered else None
