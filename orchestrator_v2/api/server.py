@@ -108,7 +108,8 @@ def _listen(settings: Settings) -> socket.socket:
     host = settings.host.strip("[]")
     try:
         family = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family[0], socket.SOCK_STREAM)
+        # With its protocol named, asyncio lets what is accepted send at once; else each answer waits 40 ms for an ACK.
+        listening = socket.socket(family[0], socket.SOCK_STREAM, family[2])
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(family[4])
     except OSError as error:

@@ -14,10 +14,11 @@ import httpcore2
 import httpx2
 
 from orchestrator_v2.llm.egress import Egress
+from orchestrator_v2.llm.heard import HearingTransport
 
 
-class GuardedTransport(httpx2.AsyncHTTPTransport):
-    """The usual transport on another pool: its own takes no network backend. No environment, no proxy, no HTTP/2.
+class GuardedTransport(HearingTransport):
+    """The usual transport, but that it connects to what `egress` allows.
 
     `tls` are the authorities that are trusted, `network` what connects to an address by its number.
     """
@@ -30,13 +31,7 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
         tls: ssl.SSLContext | None = None,
         network: httpcore2.AsyncNetworkBackend | None = None,
     ) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls or httpx2.create_ssl_context(trust_env=False),
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
-            network_backend=_CheckedBackend(egress, network or httpcore2.AnyIOBackend()),
-        )
+        super().__init__(limits, _CheckedBackend(egress, network or httpcore2.AnyIOBackend()), tls=tls)
 
 
 class _CheckedBackend(httpcore2.AsyncNetworkBackend):

@@ -16,6 +16,7 @@ from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.llm.egress import Egress
 from orchestrator_v2.llm.egress_transport import GuardedTransport
 from orchestrator_v2.llm.errors import make_error
+from orchestrator_v2.llm.heard import HearingTransport, came_early
 from orchestrator_v2.llm.origin import origin_of
 from orchestrator_v2.llm.provider import Timeouts
 
@@ -48,7 +49,7 @@ def create_http_client(
 
 def _inner(base_url: str, limits: httpx2.Limits, egress: Egress | None) -> httpx2.AsyncBaseTransport:
     if egress is None or egress.lists(egress.accept(base_url)):
-        return httpx2.AsyncHTTPTransport(trust_env=False, limits=limits)
+        return HearingTransport(limits)
     return GuardedTransport(egress, limits)
 
 
@@ -64,6 +65,9 @@ class _BoundTransport(httpx2.AsyncBaseTransport):
             raise make_error(RequestRejectedError, reason, unbilled=True)
         request.extensions = {**request.extensions, "trace": self._trace}
         response = await self._inner.handle_async_request(request)
+        if came_early(response):
+            await response.aclose()
+            raise make_error(BadGatewayError, "The server answered before it was asked.")
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         streamed = response.headers.get("content-type", "").startswith(_STREAMS)
         stream = _CappedStream(response.stream, _inflater(encoding), STREAM_CAP if streamed else BODY_CAP)

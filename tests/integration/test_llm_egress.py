@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import httpcore2
 import httpx2
 import msgspec
 import pytest
+from tls_authority import authority
 
 from orchestrator_v2.core.clock import ManualClock
 from orchestrator_v2.core.errors import (
@@ -310,35 +310,6 @@ def test_a_client_cannot_be_made_past_the_guard():
     for url in ("http://127.0.0.1:1", "http://model.example"):
         with pytest.raises(ConfigError):
             create_http_client(url, Timeouts(), no_probe, Egress())
-
-
-def authority(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """(server's, client's) TLS: a certificate for `name` by an authority that the client trusts."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "server.pem").write_bytes(key.private_bytes(*form) + pem)
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(folder / "server.pem")
-    return server, ssl.create_default_context(cadata=pem.decode())
 
 
 @asynccontextmanager
