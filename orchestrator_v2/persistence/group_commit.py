@@ -22,6 +22,8 @@ LARGEST_BATCH = 1000
 class Backend(Protocol):
     """A database. `open`, `transact` and `close` are called in the writer thread only."""
 
+    dialect: str
+
     def open(self) -> None: ...
 
     def transact(self, units: Sequence[Unit]) -> list[Outcome]:
