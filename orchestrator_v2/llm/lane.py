@@ -82,6 +82,9 @@ class Lane:
         Raises `RateLimitedError`, unsent, as soon as it is known that this takes more than `cap` seconds, and
         `StoreUnavailableError` where the limits are shared and the others cannot be asked.
         """
+        if self._seat is not None:
+            # One that is refused here asks nobody, and nobody would hear of the pause that it is refused for.
+            self._seat.tell_again()
         now = self._clock.monotonic()
         planned = self._state.planned(tokens, self.limits, self._queue, now)
         if planned - now > cap:

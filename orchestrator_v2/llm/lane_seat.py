@@ -33,6 +33,7 @@ class LaneSeat:
         self._holder = holder
         self._clock = clock
         self._news = News()
+        self._failed = False
 
     async def ask(self, tokens: int, limits: RateLimits, *, within: float, keeps: bool, crowded: bool) -> Answer:
         """`keeps`: a place in the line, if it has to wait. Raises `StoreUnavailableError`."""
@@ -67,13 +68,20 @@ class LaneSeat:
             return
         told.add_done_callback(lambda it: self._keep(news) if _failed(it) else None)
 
+    def tell_again(self) -> None:
+        """Sends what could not be told, if there is such."""
+        if self._failed:
+            self.tell()
+
     def _fresh(self) -> News:
+        self._failed = False
         news, self._news = self._news, News()
         news.at = self._clock.monotonic()
         return news
 
     def _keep(self, news: News) -> None:
         """Puts news back that nobody has heard, behind what came since: the next call tells them, or says why not."""
+        self._failed = True
         newer, self._news = self._news, news
         self._news.corrections += newer.corrections
         self.learned(newer.learned, is_named=newer.is_named)
