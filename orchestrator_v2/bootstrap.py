@@ -44,7 +44,7 @@ from orchestrator_v2.llm.types import LLMConfig
 from orchestrator_v2.operation_wiring import OperationWiring
 from orchestrator_v2.orchestrator import Orchestrator
 from orchestrator_v2.parts import ArchiveKind, Driver, Parts
-from orchestrator_v2.persistence.journal import StoredJournal, open_journal
+from orchestrator_v2.persistence.journal import StoredJournal, is_shared, open_journal
 from orchestrator_v2.run_clients import Activity, Owners, RunClients, call_log_path
 from orchestrator_v2.settling import Settling, read_workflow, workflow_names
 from orchestrator_v2.settling import load_workflow_named as _load_workflow_named
@@ -123,6 +123,7 @@ async def lay_foundation(
         probe=probe,
         catalog=loaded.catalog,
         egress=egress,
+        board=journal.lanes() if is_shared(settings.database) else None,
     )
     owners = _owners(loaded, journal, clock, ids, probe)
     return Foundation(loaded, clock, ids, probe, journal, models, egress, owners, tracer)

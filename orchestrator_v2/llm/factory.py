@@ -26,7 +26,9 @@ from orchestrator_v2.llm.egress import Egress
 from orchestrator_v2.llm.entry_points import foreign_names, load_foreign
 from orchestrator_v2.llm.guards import Guard, Models, guards_of
 from orchestrator_v2.llm.key_watch import KeyWatch
-from orchestrator_v2.llm.lane import Lane, RateLimits
+from orchestrator_v2.llm.lane import RateLimits
+from orchestrator_v2.llm.lane_board import LaneBoard
+from orchestrator_v2.llm.lanes import Lanes
 from orchestrator_v2.llm.ledger import CallLedger, RecordedAnswers
 from orchestrator_v2.llm.meter import Meter
 from orchestrator_v2.llm.origin import check_base_url, origin_of
@@ -68,7 +70,8 @@ class LLMFactory:
     `environ` is looked at to say which providers have a key, and for the keys of search engines. `roles` says which
     model an agent's role uses (`{"qa": {"provider": "openai", "model": "gpt-6-luna"}}`), `default` what the others do.
     `catalog` are the rows of providers and models, those of the package unless a user has some of their own.
-    `egress` says what guarded configurations may connect to; without one they are refused.
+    `egress` says what guarded configurations may connect to; without one they are refused. A key's limits are shared
+    with all who have the same `board`.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class LLMFactory:
         default: LLMConfig = DEFAULT_PROVIDER,
         catalog: Catalog | None = None,
         egress: Egress | None = None,
+        board: LaneBoard | None = None,
     ) -> None:
         self.catalog = load_catalog() if catalog is None else catalog
         self._clock = clock
@@ -94,7 +98,7 @@ class LLMFactory:
         self._timeouts = timeouts or Timeouts()
         self._providers: dict[str, Provider] = {}
         self._wires: dict[str, Provider] = {}
-        self._lanes: dict[tuple[str, str, Secret | None, bool], Lane] = {}
+        self._lanes = Lanes(clock, random, board)
         self._circuits: dict[str, Circuit] = {}
         self._silent: dict[str, str] = {}
         self._roles = {role: role_parts(role, parts) for role, parts in (roles or {}).items()}
@@ -378,13 +382,9 @@ class LLMFactory:
         return self._egress if config.guarded else None
 
     def _connection(self, config: LLMConfig, info: ModelInfo, watch: KeyWatch | None = None) -> Connection:
-        lane, egress = self._lane(config, info), self._egress_of(config)
+        lane = self._lanes.lane(config.provider, info.base_url, config.credential, config.guarded)
+        egress = self._egress_of(config)
         return Connection(config, info, self._pool, self._clock, self._probe, self._timeouts, lane, egress, watch)
-
-    def _lane(self, config: LLMConfig, info: ModelInfo) -> Lane:
-        return self._lanes.setdefault(
-            (config.provider, info.base_url, config.credential, config.guarded), Lane(self._clock)
-        )
 
     def _availability(self, name: str, provider: Provider, *, silent: str | None = None) -> Availability:
         extra = provider.missing_extra()

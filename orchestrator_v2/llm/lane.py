@@ -1,49 +1,25 @@
-"""What all calls on one credential share: the pause that its provider asked for, and what may still be sent.
+"""Where calls on one credential wait for their turn in this process, first come first served.
 
-Who waits for it is `wrappers/rate_limited.py`; how headers are read is `rate_headers.py`. A lane lives as long as its
-factory and serves one event loop at a time.
+What may go out when is `lane_state.py`; where the limits are shared with other processes they are asked, by
+`lane_seat.py`. Who waits for it is `wrappers/rate_limited.py`; how headers are read is `rate_headers.py`. A lane lives
+as long as its factory and serves one event loop at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import deque
-from collections.abc import Iterable, Mapping
-
-import msgspec
+from collections.abc import Mapping
 
 from orchestrator_v2.core.clock import Clock, SystemClock
-from orchestrator_v2.core.errors import ConfigError, RateLimitedError
+from orchestrator_v2.core.errors import RateLimitedError
 from orchestrator_v2.llm.errors import make_error, retry_after
-from orchestrator_v2.llm.rate_headers import INPUT, OUTPUT, REQUESTS, TOKENS, Allowance, read_allowances
+from orchestrator_v2.llm.lane_line import LOOK
+from orchestrator_v2.llm.lane_seat import LaneSeat
+from orchestrator_v2.llm.lane_state import CALM, GAP, NO_LIMITS, WINDOW, LaneState, Left, RateLimits, Sent
+from orchestrator_v2.llm.rate_headers import INPUT, TOKENS, read_allowances
 
-WINDOW = 60.0
-# After a pause calls go one by one, so far apart for so long: all at once would bring the next pause.
-GAP = 0.25
-CALM = 10.0
-
-
-class RateLimits(msgspec.Struct, frozen=True):
-    """What may be sent on one credential in any 60 s; None is no limit."""
-
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-
-    def __post_init__(self) -> None:
-        if any(limit is not None and limit < 1 for limit in (self.requests_per_minute, self.tokens_per_minute)):
-            raise ConfigError("A rate limit is below 1 a minute.", "Nothing could be sent.", "Leave it out for none.")
-
-
-NO_LIMITS = RateLimits()
-
-
-class Sent(msgspec.Struct, eq=False):
-    """One call that went out at `at` (monotonic seconds), or will by the plan, with the tokens it counts as."""
-
-    at: float
-    tokens: int
-    in_window: bool = False
+__all__ = ["CALM", "GAP", "NO_LIMITS", "WINDOW", "Lane", "RateLimits", "Sent"]
 
 
 class _Turn(Sent, eq=False):
@@ -52,58 +28,73 @@ class _Turn(Sent, eq=False):
 
 
 class Lane:
-    """`hold_until` is in monotonic seconds: nothing is sent on the credential before it."""
+    """Without a `seat` its limits are this process's own; with one, the state here is the pauses heard of, no more."""
 
-    def __init__(self, clock: Clock | None = None, limits: RateLimits | None = None) -> None:
-        self.hold_until = 0.0
+    def __init__(
+        self, clock: Clock | None = None, limits: RateLimits | None = None, seat: LaneSeat | None = None
+    ) -> None:
         self.limits = limits or NO_LIMITS
         self._clock = clock or SystemClock()
-        self._sent: deque[Sent] = deque()
-        self._tokens_sent = 0
+        self._seat = seat
+        self._state = LaneState()
         self._queue: deque[_Turn] = deque()
-        self._learned: dict[str, Allowance] = {}
-        self._last = float("-inf")
-        self._calm_until = float("-inf")
 
     @property
     def counts_tokens(self) -> bool:
-        """Whether the number of tokens makes a difference to `enter`."""
-        return self.limits.tokens_per_minute is not None or TOKENS in self._learned or INPUT in self._learned
+        """Whether the number of tokens makes a difference to `enter`; what others have learned is not known here."""
+        learned = self._state.learned
+        by_limit = self.limits.tokens_per_minute is not None
+        return by_limit or self._seat is not None or TOKENS in learned or INPUT in learned
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Takes note of an answer's rate-limit headers (names in lower case)."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        found = read_allowances(headers, now=now, monotonic=monotonic)
         asked = retry_after(headers, now)
-        if asked is not None:
+        found = {
+            what: Left(each.remaining, each.limit, each.full_at(), monotonic)
+            for what, each in read_allowances(headers, now=now, monotonic=monotonic).items()
             # A reset is when an allowance is full again; a server that names a wait knows that it ends before.
-            found = {what: each for what, each in found.items() if each.remaining != 0}
-            for what in REQUESTS, TOKENS, INPUT, OUTPUT:
-                self._learned.pop(what, None)
-        self._learned.update(found)
+            if each.remaining is not None and (asked is None or each.remaining != 0)
+        }
+        if self._seat is None:
+            if asked is not None:
+                self._state.learned.clear()
+            self._state.learn(found)
+        elif found or asked is not None:
+            self._seat.learned(found, is_named=asked is not None)
+            if any(left.remaining == 0 for left in found.values()):
+                self._seat.tell()
         self.pause(asked)
 
     def pause(self, seconds: float | None) -> None:
         """Nothing goes out for so long; after it calls go one by one for a while. None and 0 do nothing."""
         if not seconds:
             return
-        self.hold_until = max(self.hold_until, self._clock.monotonic() + seconds)
-        self._calm_until = max(self._calm_until, self.hold_until + CALM)
-        for turn in self._queue:
-            if turn.deadline < self.hold_until:
-                _call(turn)
+        until = self._clock.monotonic() + seconds
+        self._hold(until)
+        if self._seat is not None:
+            self._seat.paused(until)
+            self._seat.tell()
 
     async def enter(self, tokens: int, *, cap: float) -> Sent:
         """Returns when a call of so many tokens may go out, first come first served; its slot is taken then.
 
-        Raises `RateLimitedError`, unsent, as soon as it is known that this takes more than `cap` seconds.
+        Raises `RateLimitedError`, unsent, as soon as it is known that this takes more than `cap` seconds, and
+        `StoreUnavailableError` where the limits are shared and the others cannot be asked.
         """
+        if self._seat is not None:
+            # One that is refused here asks nobody, and nobody would hear of the pause that it is refused for.
+            self._seat.tell_again()
         now = self._clock.monotonic()
-        planned = self._planned(tokens, now)
+        planned = self._state.planned(tokens, self.limits, self._queue, now)
         if planned - now > cap:
             raise _too_long(planned - now)
-        if planned <= now and not self._queue:
-            return self._take(tokens)
+        # With limits those who are refused must not be overtaken, so they ask one by one, in the queue.
+        if planned <= now and not self._queue and (self._seat is None or self.limits == NO_LIMITS):
+            taken = await self._take(tokens, now + cap, keeps=False)
+            if isinstance(taken, Sent):
+                return taken
+            planned = taken
         turn = _Turn(planned, tokens, deadline=now + cap)
         self._queue.append(turn)
         try:
@@ -115,90 +106,62 @@ class Lane:
 
     def settle(self, sent: Sent, tokens: int) -> None:
         """Counts the call as what it really used, in place of the estimate."""
-        if sent.in_window:
-            self._tokens_sent += tokens - sent.tokens
-            sent.tokens = tokens
+        self._correct(sent, 0, tokens - sent.tokens)
 
     def give_back(self, sent: Sent) -> None:
         """Frees the slot of a call that reached nobody."""
-        if sent.in_window:
-            self._sent.remove(sent)
-            self._tokens_sent -= sent.tokens
-            sent.in_window = False
+        self._correct(sent, -1, -sent.tokens)
+
+    def _correct(self, sent: Sent, requests: int, tokens: int) -> None:
+        if self._seat is None:
+            self._state.correct(sent, requests, tokens)
+        elif sent.slot is not None and (requests or (tokens and self.limits.tokens_per_minute is not None)):
+            self._seat.corrected(sent.slot, requests, tokens)
+            self._seat.tell()
+            sent.tokens += tokens
 
     async def _wait(self, turn: _Turn) -> Sent:
         while True:
             now = self._clock.monotonic()
             is_first = self._queue[0] is turn
-            at = self._earliest(turn.tokens, now) if is_first else self.hold_until
+            at = self._state.earliest(turn.tokens, self.limits, now) if is_first else self._state.hold_until
             if is_first and at <= now:
-                return self._take(turn.tokens)
+                taken = await self._take(turn.tokens, turn.deadline, keeps=True)
+                if isinstance(taken, Sent):
+                    return taken
+                turn.at = taken
+                now = self._clock.monotonic()
+                at = min(taken, now + LOOK)
             if at > turn.deadline:
                 raise _too_long(at - now)
             await (self._clock.sleep(at - now) if is_first else _next_call(turn))
 
-    def _take(self, tokens: int) -> Sent:
-        self._last = now = self._clock.monotonic()
-        if self._is_calm(now) and len(self._queue) > 1:
-            self._calm_until = max(self._calm_until, now + CALM)
-        for what, allowance in self._learned.items():
-            if allowance.remaining is not None:
-                allowance.remaining -= {REQUESTS: 1, OUTPUT: 0}.get(what, tokens)
-        sent = Sent(now, tokens, self.limits != NO_LIMITS)
-        if sent.in_window:
-            self._sent.append(sent)
-            self._tokens_sent += tokens
-        return sent
+    async def _take(self, tokens: int, deadline: float, *, keeps: bool) -> Sent | float:
+        """The slot of a call that goes out now, else the moment of its turn, by what those say who share the limits."""
+        now, is_crowded = self._clock.monotonic(), len(self._queue) > 1
+        if self._seat is None:
+            return self._state.take(tokens, self.limits, now, crowded=is_crowded)
+        within = deadline - now
+        answer = await self._seat.ask(tokens, self.limits, within=within, keeps=keeps, crowded=is_crowded)
+        now = self._clock.monotonic()
+        if answer.hold:
+            self._hold(now + answer.hold)
+        if not answer.wait:
+            sent = Sent(now, tokens, slot=answer.slot)
+            if self._state.hold_until <= now:
+                return sent
+            # A call that was under way has met a pause while this one was asked for.
+            self.give_back(sent)
+            return self._state.hold_until
+        if answer.wait > within:
+            raise _too_long(answer.wait)
+        return now + answer.wait
 
-    def _earliest(self, tokens: int, now: float) -> float:
-        """Monotonic seconds at which a call could go out if it were the next; not after `now` when it may go."""
-        self._learned_pause(tokens, now)
-        self._forget(now)
-        times = [self.hold_until, self._last + GAP if self._is_calm(now) else now]
-        if not self._fits(tokens):
-            times.append(self._window_free(tokens, reversed(self._sent)))
-        return max(times)
-
-    def _planned(self, tokens: int, now: float) -> float:
-        """When a call that comes now will go out, behind all who wait already."""
-        earliest = self._earliest(tokens, now)
-        if not self._queue:
-            return earliest
-        behind = self._queue[-1].at + (GAP if self._is_calm(now) else 0.0)
-        ahead = itertools.chain(reversed(self._queue), reversed(self._sent))
-        return max(earliest, behind, self._window_free(tokens, ahead))
-
-    def _window_free(self, tokens: int, latest_first: Iterable[Sent]) -> float:
-        """The moment at which enough of what was sent is older than the window."""
-        most, most_tokens = self.limits.requests_per_minute, self.limits.tokens_per_minute
-        for number, sent in enumerate(latest_first, start=1):
-            tokens += sent.tokens
-            if (most is not None and number >= most) or (most_tokens is not None and tokens > most_tokens):
-                return sent.at + WINDOW
-        return float("-inf")
-
-    def _fits(self, tokens: int) -> bool:
-        most, most_tokens = self.limits.requests_per_minute, self.limits.tokens_per_minute
-        has_slot = most is None or len(self._sent) < most
-        return has_slot and (most_tokens is None or self._tokens_sent + tokens <= most_tokens)
-
-    def _forget(self, now: float) -> None:
-        while self._sent and self._sent[0].at + WINDOW <= now:
-            old = self._sent.popleft()
-            self._tokens_sent -= old.tokens
-            old.in_window = False
-
-    def _learned_pause(self, tokens: int, now: float) -> None:
-        """An allowance that is used up becomes a pause until it is full again, and is then unknown."""
-        for what, allowance in list(self._learned.items()):
-            needed = tokens if what in (TOKENS, INPUT) else 1
-            if allowance.remaining is None or allowance.remaining >= max(1, min(needed, allowance.limit or needed)):
-                continue
-            del self._learned[what]
-            self.pause(allowance.full_at() - now if allowance.full_at() > now else None)
-
-    def _is_calm(self, now: float) -> bool:
-        return now < self._calm_until
+    def _hold(self, until: float) -> None:
+        self._state.pause(until)
+        for turn in self._queue:
+            if turn.deadline < self._state.hold_until:
+                _call(turn)
 
 
 def _call(turn: _Turn) -> None:

@@ -22,6 +22,7 @@ LARGEST_BATCH = 1000
 class Backend(Protocol):
     """A database. `open`, `transact` and `close` are called in the writer thread only."""
 
+    dialect: str
     pauses: Sequence[float]
     """Seconds before each attempt to reach it, where a connection may be lost."""
 

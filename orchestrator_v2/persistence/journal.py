@@ -12,10 +12,13 @@ from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import ConfigError, MissingExtraError
 from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.engine.ports import Claim, Journal
+from orchestrator_v2.llm.lane_board import LaneBoard
 from orchestrator_v2.llm.ledger import CallLedger, CallRow
 from orchestrator_v2.persistence.group_commit import Backend
 
 Durability = Literal["full", "normal"]
+
+_POSTGRES = ("postgresql://", "postgres://")
 
 
 class StoredJournal(Journal, Protocol):
@@ -47,6 +50,10 @@ class StoredJournal(Journal, Protocol):
 
     def usage(self) -> UsageBook: ...
 
+    def lanes(self) -> LaneBoard:
+        """What all processes on the database share of their keys' limits; worth its price where `is_shared`."""
+        ...
+
 
 async def open_journal(
     url: str, *, clock: Clock, probe: Probe = no_probe, durability: Durability = "full"
@@ -67,13 +74,18 @@ async def open_journal(
     return journal
 
 
+def is_shared(url: str) -> bool:
+    """Whether other processes, on other machines too, may work on that database at the same time."""
+    return url.startswith(_POSTGRES)
+
+
 def _backend(url: str, probe: Probe, durability: Durability) -> Backend:
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and len(rest) > 3 and rest.startswith("///"):
         from orchestrator_v2.persistence.sqlite_writer import SqliteBackend
 
         return SqliteBackend(rest[3:], probe, durability)
-    if scheme in ("postgresql", "postgres") and rest.startswith("//"):
+    if is_shared(url):
         return _postgres(url, probe)
     raise ConfigError(
         f"The database URL's kind '{scheme}:' is not one that the journal knows.",

@@ -16,6 +16,8 @@ from orchestrator_v2.core.errors import StoreUnavailableError
 from orchestrator_v2.core.events import Recorded
 from orchestrator_v2.core.probe import Probe, no_probe
 from orchestrator_v2.engine.ports import Claim, RunChange, RunRow, Signal
+from orchestrator_v2.llm.lane_board import LaneBoard
+from orchestrator_v2.llm.lane_line import MemoryLaneBoard
 from orchestrator_v2.llm.ledger import CallLedger, CallRow
 from orchestrator_v2.persistence.artifacts import missing_blob
 from orchestrator_v2.persistence.batch import fenced, unstorable
@@ -45,6 +47,7 @@ class MemoryJournal:
         self._credentials = MemoryCredentials(self._open, self._committed)
         self._projects = MemoryProjects(self._open, self._committed)
         self._usage = MemoryUsage(self._open, self._committed, self._runs)
+        self._lanes = MemoryLaneBoard(clock)
 
     async def occupy(self) -> None:
         """It is nobody else's anyway."""
@@ -230,6 +233,9 @@ class MemoryJournal:
 
     def usage(self) -> UsageBook:
         return self._usage
+
+    def lanes(self) -> LaneBoard:
+        return self._lanes
 
     async def close(self) -> None:
         self._closed = True

@@ -13,11 +13,11 @@ from orchestrator_v2.core.probe import Probe
 from orchestrator_v2.persistence.batch import Session
 from orchestrator_v2.persistence.schema_snapshot import SNAPSHOT, STAMP
 
-VERSIONS = ("0001", "0002", "0003", "0004")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005")
 HEAD = VERSIONS[-1]
 
 _JOURNAL = frozenset({"runs", "events", "blobs", "model_calls", "batches", "signals"})
-_ACCOUNTS = frozenset({"users", "tokens", "data_keys", "credentials", "projects", "replies", "spending"})
+_ACCOUNTS = frozenset({"users", "tokens", "data_keys", "credentials", "projects", "replies", "spending", "lanes"})
 OURS = _JOURNAL | _ACCOUNTS
 
 

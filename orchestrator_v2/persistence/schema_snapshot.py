@@ -56,6 +56,14 @@ CREATE TABLE events (
     PRIMARY KEY (id)
 )""",
     """\
+CREATE TABLE lanes (
+    lane TEXT NOT NULL,
+    at DOUBLE NOT NULL,
+    until DOUBLE NOT NULL,
+    state BLOB NOT NULL,
+    PRIMARY KEY (lane)
+)""",
+    """\
 CREATE TABLE projects (
     project_no INTEGER NOT NULL,
     project_id TEXT NOT NULL,
@@ -229,6 +237,14 @@ CREATE TABLE events (
     type TEXT NOT NULL,
     payload BYTEA NOT NULL,
     PRIMARY KEY (id)
+)""",
+    """\
+CREATE TABLE lanes (
+    lane TEXT NOT NULL,
+    at DOUBLE PRECISION NOT NULL,
+    until DOUBLE PRECISION NOT NULL,
+    state BYTEA NOT NULL,
+    PRIMARY KEY (lane)
 )""",
     """\
 CREATE TABLE projects (

@@ -11,12 +11,14 @@ from orchestrator_v2.core.accounts import Accounts, Ceilings, CredentialStore, P
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.events import Recorded
 from orchestrator_v2.engine.ports import Claim, RunChange, RunRow, Signal
+from orchestrator_v2.llm.lane_board import LaneBoard
 from orchestrator_v2.llm.ledger import CallLedger, CallRow
 from orchestrator_v2.persistence import artifacts, event_log, model_calls, runs, signals
 from orchestrator_v2.persistence.group_commit import Backend, GroupCommit
 from orchestrator_v2.persistence.readers import Readers
 from orchestrator_v2.persistence.sql_accounts import SqlAccounts
 from orchestrator_v2.persistence.sql_credentials import SqlCredentials
+from orchestrator_v2.persistence.sql_lanes import SqlLanes
 from orchestrator_v2.persistence.sql_projects import SqlProjects
 from orchestrator_v2.persistence.sql_usage import SqlUsage
 
@@ -139,6 +141,9 @@ class SqlJournal:
 
     def usage(self) -> UsageBook:
         return SqlUsage(self._writer, self._readers)
+
+    def lanes(self) -> LaneBoard:
+        return SqlLanes(self._writer, self._backend.dialect)
 
     async def close(self) -> None:
         # The last connection to close is the one that may tidy up SQLite's write-ahead log.

@@ -121,6 +121,19 @@ def marks(count: int) -> str:
     return ", ".join("?" * count)
 
 
+# The moment is the database's own, in epoch seconds: the clocks of those who share a lane differ.
+LANE_CLOCK = {
+    "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0",
+    "postgresql": "SELECT EXTRACT(EPOCH FROM clock_timestamp())::double precision",
+}
+SELECT_LANE = "SELECT at, state FROM lanes WHERE lane = ?"
+UPSERT_LANE = (
+    "INSERT INTO lanes (lane, at, until, state) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (lane) DO UPDATE SET at = excluded.at, until = excluded.until, state = excluded.state"
+)
+DELETE_LANES = "DELETE FROM lanes WHERE until < ?"
+
+
 def in_postgres(statement: str) -> str:
     """The same statement with psycopg's placeholders; no statement here holds a `%` or a literal `?`."""
     return statement.replace("?", "%s")

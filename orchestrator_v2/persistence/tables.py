@@ -217,6 +217,16 @@ spending = Table(
     Column("unpriced", BigInteger, nullable=False),
 )
 
+# What all processes share of one credential's limits, by a digest: one small row for each that is in use.
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("lane", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+)
+
 
 def ddl(dialect: str) -> tuple[str, ...]:
     """The CREATE statements for `sqlite` or `postgresql`, in an order in which they can be executed."""
