@@ -29,6 +29,8 @@ class Readers:
         self._opened: list[Session] = []
         self._closed = False
         self._closing = threading.Event()
+        # Those who ask while the server is away would wait one behind the other.
+        self._away = False
 
     async def read(self, query: Callable[[Session], T]) -> T:
         """The query's answer, read on another thread than the loop's; a lost connection is replaced."""
@@ -44,19 +46,30 @@ class Readers:
             self._opened.pop().close()
 
     def _read(self, query: Callable[[Session], T]) -> T:
-        """As long as a write waits for its server; a reader that broke is replaced each time."""
-        for pause in self._backend.pauses[1:]:
+        """Waits for a lost server as long as a write does; once that was in vain, nobody waits until it is back."""
+        pauses = self._backend.pauses
+        for pause in pauses[:1] if self._away else pauses[1:]:
             try:
-                return query(self._session())
+                return self._answer(query)
             except Exception as error:
                 if not self._backend.lost(error):
                     raise self._backend.failure(error) from error
-            self._forget()
             self._closing.wait(pause)
         try:
-            return query(self._session())
+            return self._answer(query)
         except Exception as error:
+            self._away = self._backend.lost(error)
             raise self._backend.failure(error) from error
+
+    def _answer(self, query: Callable[[Session], T]) -> T:
+        try:
+            found = query(self._session())
+        except Exception as error:
+            if self._backend.lost(error):
+                self._forget()
+            raise
+        self._away = False
+        return found
 
     def _session(self) -> Session:
         session: Session | None = getattr(self._mine, "session", None)

@@ -20,8 +20,7 @@ from typing import Any
 
 import psycopg
 
-
-# How a server is told to end: "fast" does not wait for clients, "immediate" is a crash that leaves its log to be replayed.
+# How a server is told to end: "fast" does not wait for clients, "immediate" is a crash, with a log to be replayed.
 SHUTDOWN = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
@@ -30,7 +29,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path, binaries: Path, identity: dict[str, Any]) -> None:
         self._url = f"postgresql://postgres@/postgres?host={folder}"
-        self._folder = folder
+        self.folder = folder
         self._binaries = binaries
         self._identity = identity
         self._process: subprocess.Popen[bytes] | None = None
@@ -38,15 +37,15 @@ class PostgresServer:
 
     @property
     def data(self) -> Path:
-        return self._folder / "data"
+        return self.folder / "data"
 
     def start(self) -> None:
         """Serves what is in its folder. Raises `OSError` where it does not come up."""
-        log = self._folder / "log"
+        log = self.folder / "log"
         with log.open("ab") as file:
             # -F: no fsync; a power cut is not what these tests are about.
-            serve = [self._binaries / "postgres", "-D", self.data, "-k", self._folder, "-c", "listen_addresses=", "-F"]
-            self._process = subprocess.Popen(serve, cwd=self._folder, stdout=file, stderr=file, **self._identity)
+            serve = [self._binaries / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses=", "-F"]
+            self._process = subprocess.Popen(serve, cwd=self.folder, stdout=file, stderr=file, **self._identity)
         _wait_for(self, self._process, log)
 
     def stop(self, how: str = "fast") -> None:
