@@ -39,6 +39,7 @@ SLOW = frozenset(
         "test_end_to_end_workflow.py",
         "test_engine_simulation.py",
         "test_google_beside_sdk.py",
+        "test_lanes_processes.py",
         "test_lean_imports.py",
         "test_llm_aimock.py",
         "test_llm_anthropic.py",

@@ -16,7 +16,7 @@ from model_server import OPERATORS, ModelServer
 from orchestrator_v2.testing.fake_anthropic import Reply
 from orchestrator_v2.testing.worked_answers import worked_reply
 
-PHASES = 4
+PHASES = 2
 CALLS = 2 * PHASES
 WORKFLOW = "name: chain\nphases:\n" + "".join(
     f'  - {{id: p{n}, agent: architect, needs: [{f"p{n - 1}" if n else ""}], outputs: ["docs/p{n}.md"]}}\n'
@@ -24,25 +24,29 @@ WORKFLOW = "name: chain\nphases:\n" + "".join(
 )
 MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5")
 WAIT = 2.0
-# How long an answer takes: whose request came a little ago cannot be about to send another.
-TAKES = 0.4
+# How long an answer takes, and how long while the other process has not called yet.
+TAKES, ALONE = 0.3, 1.5
 
 
 class Busy:
-    """A provider that says 429 once, to one process while a call of the other one is being answered."""
+    """A provider that says 429 once, to one process while a call of the other one is far from its answer."""
 
     def __init__(self) -> None:
         self.arrivals: list[tuple[float, str]] = []
+        self.answered: dict[str, float] = {}
         self.refused = 0.0
 
     def __call__(self, seen: Any) -> Reply:
         now, model = time.monotonic(), str(seen.body["model"])
-        others = [moment for moment, whose in self.arrivals if whose != model]
         self.arrivals.append((now, model))
-        if not self.refused and others and now - others[-1] < TAKES / 2:
+        others = [moment for whose, moment in self.answered.items() if whose != model]
+        # Who waits for an answer cannot be about to send.
+        if not self.refused and others and others[0] > now + 0.1:
             self.refused = now
             return Reply(status=429, headers={"retry-after": f"{WAIT:g}"})
-        return msgspec.structs.replace(worked_reply(seen), silence=TAKES)
+        takes = TAKES if others else ALONE
+        self.answered[model] = now + takes
+        return msgspec.structs.replace(worked_reply(seen), silence=takes)
 
 
 @pytest.mark.postgres

@@ -114,7 +114,7 @@ def old_file(path: Path, version: str) -> None:
     old.close()
 
 
-@pytest.mark.parametrize("version", ["0001", "0002"])
+@pytest.mark.parametrize("version", ["0001", "0002", "0004"])
 def test_an_older_file_keeps_what_it_held_and_takes_what_is_new(tmp_path: Path, version: str) -> None:
     """Run, events, calls and signals of an earlier release are all there; batches, users and projects work on it."""
     path = tmp_path / "old.db"

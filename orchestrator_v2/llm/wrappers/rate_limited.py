@@ -1,6 +1,6 @@
 """Waits before sending while the credential's limits leave no room; what it learns it shares with all on that key.
 
-The state and the law are `llm/lane.py`; sending again after an error is `retrying.py`.
+Where calls wait is `llm/lane.py`; sending again after an error is `retrying.py`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RateLimitedClient(Wrapper):
         key: str = "",
         sink: Sink = no_sink,
     ) -> Completion:
-        """Raises `RateLimitedError`, unsent and final, where the wait would be over the cap."""
+        """Raises what `Lane.enter` raises, unsent and final."""
         self._door()
         tokens = estimate_prompt(self._info, messages, options) if self._lane.counts_tokens else 0
         sent = await self._lane.enter(tokens, cap=self._cap)
