@@ -67,11 +67,13 @@ check: setup ## ruff, mypy strict, the import contracts, size limits, the lock
 	$(PY) scripts/check_sizes.py
 	$(PY) scripts/check_lock.py
 
+# A worker begins with a part of the tests in their order, so that a server which a file's tests share is started once
+# and not by each worker; their byte code is kept because three workers would each compile all of it anew.
 .PHONY: test
 test: compiled ## Sets up and runs all tests, servers included
 	@$(PY) scripts/check_machine.py
 	@$(PY) scripts/get_browser.py
-	$(PY) -m pytest -n $(TEST_WORKERS) -m 'not chaos'
+	env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal -m 'not chaos'
 
 .PHONY: test-fast
 test-fast: compiled ## The tests without the slow ones and without PostgreSQL, under a minute

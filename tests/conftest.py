@@ -64,6 +64,7 @@ SLOW = frozenset(
         "test_real_mode_draining.py",
         "test_simulated_projects.py",
         "test_simulated_quality.py",
+        "test_state_machine.py",
         "test_thousand_listeners.py",
         "test_temporal_faults.py",
         "test_temporal_history.py",
