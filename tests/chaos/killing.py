@@ -27,6 +27,7 @@ class Job(msgspec.Struct, frozen=True):
     `first`; each `laid`-th is laid out. With `count` it says at its end which crash points it passed how often. It
     stops itself with SIGSTOP at `stop_at`, a crash point with its passage. Its clock is `ahead` by so many
     seconds; a seed in `jumps` lets it leap by hours, and it says at its end how often.
+    The `task` is to drive runs, or the `rotation` of the master key.
     """
 
     home: str
@@ -47,6 +48,7 @@ class Job(msgspec.Struct, frozen=True):
     jumps: int = 0
     cancel_after: float = 0.3
     key: str = KEY
+    task: str = "runs"
 
 
 class Ask(msgspec.Struct, frozen=True):
