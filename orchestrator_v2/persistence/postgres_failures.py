@@ -36,8 +36,8 @@ def postgres_failure(error: Exception, name: str) -> Exception:
 
 
 def connection_lost(error: Exception) -> bool:
-    """The connection, not the statement, failed: no state at all, class 08, the server's shutdown (57P0x), or its
-    word that this session slept inside a transaction (25P03)."""
+    """The connection, not the statement, failed: no state at all, class 08, the server's shutdown (57P0x), or its word
+    that this session slept inside a transaction (25P03)."""
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return False
     state = error.sqlstate or ""

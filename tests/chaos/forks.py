@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from killing import HERE, TAKEN_OVER_WITHIN, Ask, Ended, Job, Said
 
 
 class Forked:
-    """A worker; what it says goes to a file beside its home."""
+    """A worker; what it says goes to a file, outside its home: that may be full."""
 
     def __init__(self, forks: Forks, number: int, said: Path) -> None:
         loop = asyncio.get_running_loop()
@@ -50,10 +51,11 @@ class Forked:
 class Forks:
     """The test's side of a zygote; it may be used by one event loop after another."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._asks, self._answers = process.stdin, process.stdout
+        self._folder = folder
         self._unread = b""
         self._count = 0
         self._workers: dict[int, Forked] = {}
@@ -61,9 +63,10 @@ class Forks:
     async def start(self, job: Job, crash_at: str = "") -> Forked:
         """A worker that has begun; `CRASH_AT` is its own alone."""
         self._count += 1
-        worker = self._workers[self._count] = Forked(self, self._count, Path(job.home) / f"said-{self._count}")
+        said = self._folder / f"said-{self._count}"
+        worker = self._workers[self._count] = Forked(self, self._count, said)
         asyncio.get_running_loop().add_reader(self._answers.fileno(), self._hear)
-        self.ask(Ask(self._count, job, crash_at, str(Path(job.home) / f"said-{self._count}")))
+        self.ask(Ask(self._count, job, crash_at, str(said)))
         await worker.started
         return worker
 
@@ -97,9 +100,13 @@ class Forks:
 def running_forks() -> Iterator[Forks]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
     command = [sys.executable, str(HERE / "zygote.py")]
-    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with (
+        tempfile.TemporaryDirectory(prefix="forks_") as folder,
+        subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe) as process,
+    ):
         assert process.stdout is not None
         assert process.stdout.readline(), "the zygote did not come up"
-        yield Forks(process)
+        yield Forks(process, Path(folder))
         assert process.stdin is not None
         process.stdin.close()

@@ -25,7 +25,9 @@ class Job(msgspec.Struct, frozen=True):
     With `insist` it also resumes runs that were set aside, as a person would. With `batch` all calls go by batch, and
     the run is resumed until it waits no more. Without a `database` it is SQLite in `home`. Its runs are numbered from
     `first`; each `laid`-th is laid out. With `count` it says at its end which crash points it passed how often. It
-    stops itself with SIGSTOP at `stop_at`, a crash point with its passage. Its clock is `ahead` by so many seconds.
+    stops itself with SIGSTOP at `stop_at`, a crash point with its passage. Its clock is `ahead` by so many
+    seconds; a seed in `jumps` lets it leap by hours, and it says at its end how often.
+    The `task` is to drive runs, or the `rotation` of the master key.
     """
 
     home: str
@@ -43,8 +45,10 @@ class Job(msgspec.Struct, frozen=True):
     count: bool = False
     stop_at: str = ""
     ahead: float = 0.0
+    jumps: int = 0
     cancel_after: float = 0.3
     key: str = KEY
+    task: str = "runs"
 
 
 class Ask(msgspec.Struct, frozen=True):

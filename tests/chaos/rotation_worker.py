@@ -19,8 +19,8 @@ from orchestrator_v2.llm.origin import origin_of
 from orchestrator_v2.persistence.journal import StoredJournal, open_journal
 
 
-async def journal_of(home: Path) -> StoredJournal:
-    return await open_journal(f"sqlite:///{home}/data/journal.db", clock=SystemClock())
+async def journal_of(home: Path, url: str = "") -> StoredJournal:
+    return await open_journal(url or f"sqlite:///{home}/data/journal.db", clock=SystemClock())
 
 
 def vault_of(home: Path, journal: StoredJournal) -> Vault:
@@ -36,8 +36,8 @@ def vault_of(home: Path, journal: StoredJournal) -> Vault:
     )
 
 
-async def rotate(home: Path) -> int:
-    journal = await journal_of(home)
+async def rotate(home: Path, url: str = "") -> int:
+    journal = await journal_of(home, url)
     try:
         return await vault_of(home, journal).rotate()
     finally:

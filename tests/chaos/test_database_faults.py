@@ -93,7 +93,7 @@ def _told(url: str, work: Work, sent: int) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("drops", [20, pytest.param(250, marks=[pytest.mark.chaos, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("drops", [12, pytest.param(250, marks=[pytest.mark.chaos, pytest.mark.timeout(600)])])
 def test_dropped_connections_cost_nothing(
     *, forks: Forks, postgres: PostgresServer, postgres_url: str, tell: Tell, tmp_path: Path, drops: int
 ) -> None:
@@ -120,7 +120,7 @@ def test_dropped_connections_cost_nothing(
     assert cut["connections"] >= drops
 
 
-@pytest.mark.parametrize("restarts", [2, pytest.param(20, marks=[pytest.mark.chaos, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("restarts", [1, pytest.param(20, marks=[pytest.mark.chaos, pytest.mark.timeout(600)])])
 def test_a_server_that_is_restarted_costs_nothing(forks: Forks, tell: Tell, tmp_path: Path, restarts: int) -> None:
     """Stopped in good order and crashed in turn, and back within seconds: workers wait for it, reading and writing."""
     random = Random(restarts)
@@ -134,7 +134,7 @@ def test_a_server_that_is_restarted_costs_nothing(forks: Forks, tell: Tell, tmp_
             for number in range(restarts):
                 await asyncio.sleep(random.uniform(0.3, 1.0))
                 cut += len(await asyncio.to_thread(rows, url, _CONNECTIONS)) > 0
-                await asyncio.to_thread(server.stop, ("fast", "immediate")[number % 2])
+                await asyncio.to_thread(server.stop, ("immediate", "fast")[number % 2])
                 await asyncio.sleep(random.uniform(0.0, 1.5))
                 await asyncio.to_thread(server.start)
 
@@ -149,7 +149,7 @@ def test_a_server_that_is_restarted_costs_nothing(forks: Forks, tell: Tell, tmp_
         given_up = [end.said for end in work.ends if end.code and "taken up" in end.said]
         assert given_up == []
         assert told["extra calls paid"] == 0
-        assert cut >= restarts // 2
+        assert cut > restarts // 2
 
 
 @pytest.mark.chaos

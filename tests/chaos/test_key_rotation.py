@@ -8,11 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from random import Random
 
 import pytest
+from conftest import Fresh
+from forks import Forks
+from killing import Job
+from reliability_report import Tell
 from rotation_worker import journal_of, vault_of
+from stored import name_of
 
 from orchestrator_v2.core.accounts import Credential, DataKey
 from orchestrator_v2.core.clock import SystemClock
@@ -27,23 +33,23 @@ def secret_of(user: str) -> Secret:
     return Secret(f"sk-ant-of-{user}-0123456789")
 
 
-def populate(home: Path) -> list[Credential]:
+def populate(home: Path, url: str = "", users: int = USERS) -> list[Credential]:
     async def go() -> list[Credential]:
-        journal = await journal_of(home)
+        journal = await journal_of(home, url)
         vault = vault_of(home, journal)
-        kept = [await vault.put(f"u{number}", "anthropic", secret_of(f"u{number}")) for number in range(USERS)]
+        kept = [await vault.put(f"u{number}", "anthropic", secret_of(f"u{number}")) for number in range(users)]
         await journal.close()
         return kept
 
-    (home / "data").mkdir()
+    (home / "data").mkdir(exist_ok=True)
     return asyncio.run(go())
 
 
-def check_all_open(home: Path, credentials: list[Credential]) -> list[DataKey]:
+def check_all_open(home: Path, credentials: list[Credential], url: str = "") -> list[DataKey]:
     """In a process that comes after: every key is its owner's."""
 
     async def go() -> list[DataKey]:
-        journal = await journal_of(home)
+        journal = await journal_of(home, url)
         vault = vault_of(home, journal)
         await vault.check_master()
         for each in credentials:
@@ -72,7 +78,7 @@ def masters(home: Path) -> list[str]:
     return [key.id for key in keys]
 
 
-@pytest.mark.parametrize("row", [1, 3, USERS])
+@pytest.mark.parametrize("row", [3, USERS])
 def test_killed_after_a_row_every_key_opens_and_the_next_rotation_ends_it(tmp_path, row):
     """Half of the rows are under the new key, and the file holds both; the next run makes no third key."""
     credentials = populate(tmp_path)
@@ -85,6 +91,37 @@ def test_killed_after_a_row_every_key_opens_and_the_next_rotation_ends_it(tmp_pa
     assert rotate(tmp_path) == (0, str(USERS - row))
     assert masters(tmp_path) == [new]
     assert {each.master_id for each in check_all_open(tmp_path, credentials)} == {new}
+
+
+@pytest.mark.parametrize("seeds", [2, pytest.param(25, marks=[pytest.mark.chaos, pytest.mark.timeout(600)])])
+def test_killed_after_any_row_every_key_opens(
+    *, forks: Forks, fresh: Fresh, tell: Tell, tmp_path: Path, seeds: int
+) -> None:
+    """As many users as a seed says, killed after the row that it says: every key opens, and the next run ends it."""
+    seen: Counter[str] = Counter()
+    moments = set()
+    for seed in range(seeds):
+        random = Random(seed)
+        home, users = tmp_path / str(seed), random.randint(2, 12)
+        home.mkdir()
+        url, row = fresh(home), random.randint(1, users)
+        credentials = populate(home, url, users)
+        job = Job(str(home), database=url, task="rotation")
+        first = asyncio.run(forks.run(job, f"key-rotation-row:{row}"))
+        seen["died there"] += first.killed
+        between = check_all_open(home, credentials, url)
+        seen["keys under the new master"] += [each.master_id for each in between].count(masters(home)[0])
+        second = asyncio.run(forks.run(job))
+        assert (second.code, second.said.split()) == (0, [str(users - row)]), second.said
+        ended = check_all_open(home, credentials, url)
+        seen["keys that open"] += len(ended)
+        seen["keys"] += users
+        seen["keys left under the old"] += len(ended) - [each.master_id for each in ended].count(masters(home)[0])
+        moments.add((users, row))
+    where = name_of(fresh(tmp_path))
+    tell("crash points", "key-rotation-row", where=where, seeds=seeds, moments=len(moments), **seen)
+    assert seen["died there"] == seeds
+    assert (seen["keys that open"], seen["keys left under the old"]) == (seen["keys"], 0)
 
 
 def test_killed_at_each_row_in_turn_it_still_ends(tmp_path):

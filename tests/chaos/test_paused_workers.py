@@ -42,9 +42,13 @@ _TAKEN_UP = "SELECT 1 FROM events WHERE type = 'RunResumed'"
 async def _stopped(worker: Forked) -> None:
     """Waits until the kernel says that the process is stopped."""
     async with asyncio.timeout(20):
-        while Path(f"/proc/{worker.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "T":
+        while _state(worker.pid) != "T":
             assert not worker.ended.done(), worker.said()
             await asyncio.sleep(0.01)
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
 
 
 def _everything(url: str) -> list[Row]:

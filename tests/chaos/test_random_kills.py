@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from random import Random
 
 import msgspec
+import psycopg
 import pytest
 from conftest import Fresh
 from crash_scenarios import CALLS, IN_FLIGHT, PHASES
@@ -27,8 +29,9 @@ LANES = 2
 LAID = 5
 RUNS_PER_KILL = 2
 SET_ASIDE = "SELECT DISTINCT id >> 32 FROM events WHERE type = 'RunParked'"
-# A worker lives this long at most (seconds); an undisturbed run takes about half of it here.
-LONGEST = 1.0
+# A worker lives this long at most (seconds), and a little longer for each run that waits for one: else more begin than
+# end, and each dies of it.
+LONGEST, FOR_EACH = 0.6, 0.15
 
 
 class Loop:
@@ -52,7 +55,8 @@ class Loop:
             first, self._next = self._next, min(self.runs, self._next + RUNS_PER_KILL)
             job = msgspec.structs.replace(self._job, first=first, runs=self._next - first)
             worker = await self._forks.start(job)
-            await asyncio.sleep(self._random.uniform(0.02, LONGEST))
+            waiting = await asyncio.to_thread(_looked, self._job.database, _RUNNING)
+            await asyncio.sleep(self._random.uniform(0.02, LONGEST + FOR_EACH * len(waiting)))
             if not worker.ended.done():
                 worker.signal(signal.SIGKILL)
             await self._died(worker)
@@ -79,9 +83,17 @@ def _held(url: str, pid: int) -> list[Row]:
         " ON model_calls.run_no = runs.run_no AND outcome = 'intent'"
         f" WHERE status = 'running' AND lease_owner LIKE '%/{pid}/%' GROUP BY 1"
     )
+    return _looked(url, query)
+
+
+_RUNNING = "SELECT 1 FROM runs WHERE status = 'running'"
+
+
+def _looked(url: str, query: str) -> list[Row]:
+    """The rows; none where the first process has not come as far as making tables."""
     try:
         return rows(url, query)
-    except Exception as error:
+    except (sqlite3.OperationalError, psycopg.errors.UndefinedTable) as error:
         if "no such table" in str(error) or "does not exist" in str(error) or "unable to open" in str(error):
             return []
         raise

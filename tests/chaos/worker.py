@@ -57,14 +57,27 @@ class _Passages:
             signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
-class _ClockAhead(SystemClock):
-    """The system's clock, some seconds ahead of everybody else's."""
+class _OddClock(SystemClock):
+    """The system's clock, some seconds ahead of everybody else's; with `jumps` it leaps at every few looks at it.
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    What only grows (`monotonic`) goes on as it does, and so does sleep.
+    """
+
+    def __init__(self, ahead: float, jumps: int) -> None:
+        self._ahead = ahead
+        self._random = Random(jumps) if jumps else None
+        self.jumped = 0
 
     def now(self) -> float:
-        return super().now() + self._seconds
+        if self._random is not None and self._random.random() < _JUMPS_ONE_IN:
+            self.jumped += 1
+            self._ahead = self._random.choice(_LEAPS)
+        return super().now() + self._ahead
+
+
+# Seconds: an hour and half a day each way, and back to the truth.
+_LEAPS = (-43_200.0, -3_600.0, 0.0, 3_600.0, 43_200.0)
+_JUMPS_ONE_IN = 0.2
 
 
 def _settings(job: Job) -> LoadedSettings:
@@ -81,7 +94,7 @@ def _settings(job: Job) -> LoadedSettings:
 
 async def work(job: Job) -> None:
     passages = _Passages(job.stop_at) if job.count or job.stop_at else None
-    clock = _ClockAhead(job.ahead)
+    clock = _OddClock(job.ahead, job.jumps)
     opening = open_orchestrator(_settings(job), random=Random(1), probe=passages, clock=clock)
     async with await opening as orchestrator:
         there = {row.run_id for row in await orchestrator.rows(limit=100_000)}
@@ -100,6 +113,8 @@ async def work(job: Job) -> None:
         await _go_on(orchestrator, job)
     if passages is not None:
         _say(f"passed {msgspec.json.encode(passages.counted).decode()}")
+    if job.jumps:
+        _say(f"jumped {clock.jumped}")
     _say("finished")
 
 
@@ -115,9 +130,9 @@ def _request(job: Job, number: int) -> RunRequest:
 
 async def _go_on(orchestrator: Orchestrator, job: Job) -> None:
     """What a person would do after all that: lay out what is not, look at what was set aside, wait for batches."""
-    if job.insist:
-        for row in await orchestrator.rows(statuses=(RunStatus.NEEDS_ATTENTION,), limit=100_000):
-            await orchestrator.resume(row.run_id)
+    aside = (RunStatus.NEEDS_ATTENTION, RunStatus.WAITING_PROVIDER)
+    for row in await orchestrator.rows(statuses=aside, limit=100_000) if job.insist else ():
+        await orchestrator.resume(row.run_id)
     for row in await orchestrator.rows(statuses=(RunStatus.COMPLETED,), limit=100_000):
         if row.out:
             await orchestrator.resume(row.run_id)

@@ -16,13 +16,22 @@ import sys
 import tempfile
 import threading
 import traceback
+from pathlib import Path
 
 import msgspec
 from killing import Ask, Job, Said
+from rotation_worker import rotate
 from worker import work
 
 from orchestrator_v2.testing.fake_anthropic_batches import FakeAnthropicBatches
 from orchestrator_v2.testing.worked_answers import worked_reply
+
+
+async def _rotation(job: Job) -> None:
+    os.write(1, b"%d\n" % await rotate(Path(job.home), job.database))
+
+
+TASKS = {"runs": work, "rotation": _rotation}
 
 
 async def _warm() -> None:
@@ -47,7 +56,7 @@ def _child(ask: Ask, ours: list[int]) -> None:
         for descriptor in ours:
             os.close(descriptor)
         os.environ["CRASH_AT"] = ask.crash_at
-        asyncio.run(work(ask.job))
+        asyncio.run(TASKS[ask.job.task](ask.job))
         code = 0
     except BaseException:  # noqa: BLE001 - a process's end: whoever reads its words sees all of it
         traceback.print_exc()

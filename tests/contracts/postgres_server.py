@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-# How a server is told to end: "fast" does not wait for clients, "immediate" is a crash, with a log to be replayed.
+# How a server is told to end: "fast" does not wait for clients, "immediate" is a crash, so that its log is replayed.
 SHUTDOWN = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
@@ -45,8 +45,11 @@ class PostgresServer:
         with log.open("ab") as file:
             # -F: no fsync; a power cut is not what these tests are about.
             serve = [self._binaries / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses=", "-F"]
-            self._process = subprocess.Popen(serve, cwd=self.folder, stdout=file, stderr=file, **self._identity)
-        _wait_for(self, self._process, log)
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                list(map(str, serve)), cwd=self.folder, stdout=file, stderr=file, **self._identity
+            )
+        self._process = process
+        _wait_for(self, process, log)
 
     def stop(self, how: str = "fast") -> None:
         """Ends it, by `SHUTDOWN`, with all its connections; what was committed is there after `start`."""
@@ -77,10 +80,10 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
-    """Raises `OSError` or `CalledProcessError` where it cannot be started."""
+def running_postgres(disk: Path | None = None) -> Iterator[PostgresServer]:
+    """With a folder of its own below `disk`. Raises `OSError` or `CalledProcessError` where it cannot be started."""
     # Not pytest's own folder: nobody may not enter that, and the socket's path must stay short.
-    folder = Path(tempfile.mkdtemp(prefix="pg_"))
+    folder = Path(tempfile.mkdtemp(prefix="pg_", dir=disk))
     server: PostgresServer | None = None
     try:
         identity = _identity(folder)
