@@ -148,7 +148,8 @@ def test_an_answer_leaves_at_once(client: Client) -> None:
         client.get("/users/me")
         return time.perf_counter() - began
 
-    assert min(seconds() for _ in range(10)) < 0.03
+    # The first few of a connection are acknowledged at once, whatever the server does.
+    assert min([seconds() for _ in range(30)][15:]) < 0.03
 
 
 def test_a_body_over_its_limit_is_not_read(client: Client, server: Server) -> None:
