@@ -27,7 +27,7 @@ class Job(msgspec.Struct, frozen=True):
     `first`; each `laid`-th is laid out. With `count` it says at its end which crash points it passed how often. It
     stops itself with SIGSTOP at `stop_at`, a crash point with its passage. Its clock is `ahead` by so many
     seconds; a seed in `jumps` lets it leap by hours, and it says at its end how often.
-    The `task` is to drive runs, or the `rotation` of the master key.
+    The `task` is to drive runs, or the `rotation` of the master key. If it is not `alone`, others lay their runs out.
     """
 
     home: str
@@ -49,6 +49,7 @@ class Job(msgspec.Struct, frozen=True):
     cancel_after: float = 0.3
     key: str = KEY
     task: str = "runs"
+    alone: bool = True
 
 
 class Ask(msgspec.Struct, frozen=True):

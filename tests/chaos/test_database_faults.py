@@ -45,7 +45,7 @@ class Work:
 
     async def lane(self) -> None:
         while not self.over.is_set():
-            job = msgspec.structs.replace(self._job, first=self.runs, runs=2)
+            job = msgspec.structs.replace(self._job, first=self.runs, runs=2, alone=False)
             self.runs += 2
             self.ends.append(await self._forks.run(job, within=120))
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import Fresh
 from crash_scenarios import CALLS, IN_FLIGHT, PHASES
 from forks import Forked, Forks
-from killing import Job, assert_laid_out, git
+from killing import KEY, Job, assert_laid_out, git
 from reliability_report import Tell
 from stored import Row, assert_sound, faults, name_of, outcomes, repeated, rows, statuses
 
@@ -29,40 +29,73 @@ LANES = 2
 LAID = 5
 RUNS_PER_KILL = 2
 SET_ASIDE = "SELECT DISTINCT id >> 32 FROM events WHERE type = 'RunParked'"
-# A worker lives this long at most (seconds), and a little longer for each run that waits for one: else more begin than
-# end, and each dies of it.
-LONGEST, FOR_EACH = 0.6, 0.15
+# A worker dies after so many of its own calls at most, and up to so many seconds later. By calls, not by the clock: on
+# a slow machine all would die before they came to anything. Its two runs make 16.
+LONGEST, LATER = 14, 0.05
+# Of so many workers in a lane the last is left alone, so that as much ends as begins.
+TURN = 3
+
+
+class Pace:
+    """Counts the calls of each worker, by its key, and wakes whoever waits for one."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+        self._waiting: dict[str, tuple[int, asyncio.Event]] = {}
+
+    def answer(self, seen: Seen) -> Reply:
+        self._seen[seen.key] += 1
+        at, event = self._waiting.get(seen.key, (0, None))
+        if event is not None and self._seen[seen.key] >= at:
+            event.set()
+        reply = worked_reply(seen)
+        return Reply(reply.text, usage=reply.usage, silence=0.02)
+
+    async def after(self, key: str, calls: int) -> None:
+        """Returns when the worker of that key has made so many calls more."""
+        event = asyncio.Event()
+        self._waiting[key] = (self._seen[key] + calls, event)
+        if calls:
+            await event.wait()
 
 
 class Loop:
-    """Kills workers until `kills` of them died of it, while runs are added; everything that it saw."""
+    """Kills workers until `kills` of them died of it, each with two new runs; everything that it saw."""
 
-    def __init__(self, forks: Forks, job: Job, kills: int, seed: int) -> None:
+    def __init__(self, forks: Forks, job: Job, pace: Pace, *, kills: int, seed: int) -> None:
         self._forks = forks
+        self._pace = pace
         self._job = job
         self._left = kills
-        self._next = 0
+        self.runs = 0
         self._random = Random(seed)
-        self.runs = kills * RUNS_PER_KILL
         self.accepted: set[str] = set()
         self.seen: Counter[str] = Counter()
 
     async def go(self) -> None:
-        await asyncio.gather(*(self._lane() for _ in range(LANES)))
+        await asyncio.gather(*(self._lane(f"{KEY}-{lane}") for lane in range(LANES)))
 
-    async def _lane(self) -> None:
+    async def _lane(self, key: str) -> None:
         while self._left > 0:
-            first, self._next = self._next, min(self.runs, self._next + RUNS_PER_KILL)
-            job = msgspec.structs.replace(self._job, first=first, runs=self._next - first)
-            worker = await self._forks.start(job)
-            waiting = await asyncio.to_thread(_looked, self._job.database, _RUNNING)
-            await asyncio.sleep(self._random.uniform(0.02, LONGEST + FOR_EACH * len(waiting)))
-            if not worker.ended.done():
-                worker.signal(signal.SIGKILL)
+            for _ in range(TURN - 1):
+                await self._victim(key)
+            worker = await self._forks.start(msgspec.structs.replace(self._job, runs=0, key=key, alone=False))
             await self._died(worker)
 
+    async def _victim(self, key: str) -> None:
+        first, self.runs = self.runs, self.runs + RUNS_PER_KILL
+        job = msgspec.structs.replace(self._job, first=first, runs=RUNS_PER_KILL, key=key, alone=False)
+        worker = await self._forks.start(job)
+        moment = asyncio.ensure_future(self._pace.after(key, self._random.randint(0, LONGEST)))
+        await asyncio.wait((moment, worker.ended), timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        moment.cancel()
+        await asyncio.sleep(self._random.uniform(0.0, LATER))
+        if not worker.ended.done():
+            worker.signal(signal.SIGKILL)
+        await self._died(worker)
+
     async def _died(self, worker: Forked) -> None:
-        ended = await worker.end()
+        ended = await worker.end(within=120)
         assert ended.code in {0, -signal.SIGKILL}, ended.said
         self.accepted.update(line.split()[1] for line in ended.said.splitlines() if line.startswith("accepted"))
         if not ended.killed:
@@ -86,9 +119,6 @@ def _held(url: str, pid: int) -> list[Row]:
     return _looked(url, query)
 
 
-_RUNNING = "SELECT 1 FROM runs WHERE status = 'running'"
-
-
 def _looked(url: str, query: str) -> list[Row]:
     """The rows; none where the first process has not come as far as making tables."""
     try:
@@ -99,18 +129,14 @@ def _looked(url: str, query: str) -> list[Row]:
         raise
 
 
-def _gently(seen: Seen) -> Reply:
-    reply = worked_reply(seen)
-    return Reply(reply.text, usage=reply.usage, silence=0.02)
-
-
 def _kill_loop(forks: Forks, url: str, home: Path, kills: int, seed: int) -> tuple[Loop, int]:
     """The loop, and how many requests the provider saw by the time that all was done."""
 
     async def work() -> tuple[Loop, int]:
-        async with FakeAnthropic(default=_gently) as server:
+        pace = Pace()
+        async with FakeAnthropic(default=pace.answer) as server:
             job = Job(str(home), "real", server.base_url, database=url, laid=LAID)
-            loop = Loop(forks, job, kills, seed)
+            loop = Loop(forks, job, pace, kills=kills, seed=seed)
             await loop.go()
             loop.seen["set aside"] = statuses(url)["needs_attention"]
             # Where a phase met more deaths than a step is given, a person has the last word.
@@ -157,6 +183,7 @@ def test_a_loop_of_kills_loses_nothing(
     assert ended == {"completed": loop.runs}
     assert (told["lost"], told["steps repeated"], told["calls paid twice"]) == (0, 0, 0)
     assert told["kills"] >= kills
+    assert told["runs"] >= RUNS_PER_KILL * kills
     assert told["hit a run in flight"] >= kills // 2
     whole = f"SELECT run_no FROM model_calls WHERE outcome = 'done' GROUP BY 1 HAVING count(*) <> {CALLS}"
     # Who goes on with what was set aside asks for that phase anew.

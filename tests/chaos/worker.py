@@ -134,7 +134,7 @@ async def _go_on(orchestrator: Orchestrator, job: Job) -> None:
     for row in await orchestrator.rows(statuses=aside, limit=100_000) if job.insist else ():
         await orchestrator.resume(row.run_id)
     for row in await orchestrator.rows(statuses=(RunStatus.COMPLETED,), limit=100_000):
-        if row.out:
+        if row.out and job.alone:
             await orchestrator.resume(row.run_id)
     while job.batch and (waiting := await orchestrator.rows(statuses=(RunStatus.WAITING_PROVIDER,))):
         await orchestrator.resume(waiting[0].run_id)
