@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+import psycopg
 from server_process import Client, Server
 
 # A user's key of no vendor's shape, so that nothing but its value gives it away, with all that encodings trip over.
@@ -63,9 +64,25 @@ def sinks(server: Server, clients: list[Client], answers: list[bytes], folder: P
     for path in sorted(server.data.rglob("*")):
         if path.is_file():
             yield f"file {path.relative_to(server.data)}", path.read_bytes()
+    yield from _tables(server.environment.get("ORCHESTRATOR_DATABASE_URL", ""))
     for path in Path("/proc").glob(f"{server.process.pid}/cmdline"):
         yield "command line", path.read_bytes()
     yield "core dumps", b"".join(path.name.encode() for path in server.home.glob("core*"))
+
+
+def _tables(url: str) -> Iterator[tuple[str, bytes]]:
+    """Every row of every table of a PostgreSQL, bytes as they are."""
+    if not url.startswith("postgres"):
+        return
+    with psycopg.connect(url) as connection:
+        names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+        for (name,) in names:
+            found = connection.execute(f'SELECT * FROM "{name}"').fetchall()
+            yield f"table {name}", b"\n".join(_bytes(value) for row in found for value in row)
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def _asked(client: Client, folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
 from canaries import MASTER, OPERATORS, SHAPED, USERS, forms, hits, sinks
 from model_server import ModelServer
+from reliability_report import Tell
 from server_process import SHORT, Client, Server
 
 from orchestrator_v2.testing.fake_anthropic import Reply, event_bytes
@@ -94,6 +95,7 @@ class Faults:
         self.client = client
         self.answers: list[bytes] = []
         self.ended: dict[str, str] = {}
+        self.is_on_postgres = "ORCHESTRATOR_DATABASE_URL" in server.environment
 
     def ask(self, method: str, path: str, **more: Any) -> httpx2.Response:
         answer = self.client.http.request(method, path, **more)
@@ -187,9 +189,16 @@ class Faults:
         }
 
 
-@pytest.fixture(scope="module")
-def faults(provider: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
-    with served(provider, tmp_path_factory.mktemp("canaries")) as server:
+@pytest.fixture(
+    scope="module", params=["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.chaos])]
+)
+def faults(
+    provider: ModelServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Faults]:
+    home = tmp_path_factory.mktemp("canaries")
+    stored = request.param == "postgres"
+    where = {"ORCHESTRATOR_DATABASE_URL": request.getfixturevalue("postgres").fresh_url()} if stored else {}
+    with served(provider, home, **where) as server:
         met = Faults(provider, server, server.user("canary"))
         met.good()
         met.by_caller()
@@ -203,13 +212,37 @@ def found(faults: Faults, tmp_path_factory: pytest.TempPathFactory) -> list[tupl
     return list(sinks(faults.server, [faults.client, faults.server.root], faults.answers, tmp_path_factory.mktemp("s")))
 
 
-def test_no_key_is_in_any_sink_after_any_fault(faults: Faults, found: list[tuple[str, bytes]]) -> None:
+def test_no_key_is_in_any_sink_after_any_fault(faults: Faults, found: list[tuple[str, bytes]], tell: Tell) -> None:
     """More than 25 faults, each of which really was met, and not one key in one of six forms anywhere."""
+    words = faults.words()
+    in_answers = {answer[:300]: where for answer in faults.answers if (where := hits(answer, words))}
+    in_sinks = {name: where for name, content in found if (where := hits(content, words))}
+    planted = sum(_is_found(name, word, content) for name, word in words.items() for content in dict(found).values())
+    tell(
+        "promises",
+        "keys after faults, in any sink and any of six encodings",
+        where="PostgreSQL" if faults.is_on_postgres else "SQLite",
+        faults_of_the_provider=len(PROVIDER),
+        requests_of_callers=len(faults.answers),
+        keys=len(words),
+        encodings=len(forms("x")),
+        sinks=len(dict(found)),
+        megabytes=f"{sum(len(content) for _, content in found) / 1e6:.0f}",
+        hits=len(in_answers) + len(in_sinks),
+        planted_and_found=planted,
+        planted=len(words) * len(dict(found)),
+    )
     assert len(PROVIDER) + len(faults.answers) > 25
     assert "completed" not in faults.ended.values(), faults.ended
-    words = faults.words()
-    assert {answer[:300]: where for answer in faults.answers if (where := hits(answer, words))} == {}
-    assert {name: where for name, content in found if (where := hits(content, words))} == {}
+    assert (in_answers, in_sinks) == ({}, {})
+    assert planted == len(words) * len(dict(found))
+
+
+def _is_found(name: str, word: str, content: bytes) -> bool:
+    """Whether the search sees that key in that sink once it stands there, escaped as JSON has it."""
+    middle = len(content) // 2
+    written = forms(word)["JSON-escaped"][0]
+    return bool(hits(content[:middle] + written + content[middle:], {name: word}))
 
 
 @pytest.mark.parametrize("form", list(forms("x")))
@@ -220,6 +253,10 @@ def test_a_planted_key_is_found_in_every_sink(faults: Faults, found: list[tuple[
             middle = len(content) // 2
             for written in forms(word)[form]:
                 assert f"{name} ({form})" in hits(content[:middle] + written + content[middle:], {name: word})
+
+
+_IN_FILES = {"file orchestrator.db": b"SQLite format 3", "file orchestrator.db-wal": b"TaskFailed"}
+_IN_TABLES = {"table events": b"TaskFailed", "table model_calls": b"authentication", "table credentials": b"anthropic"}
 
 
 def test_every_sink_was_looked_at(faults: Faults, found: list[tuple[str, bytes]]) -> None:
@@ -237,9 +274,8 @@ def test_every_sink_was_looked_at(faults: Faults, found: list[tuple[str, bytes]]
         "archive": b"requirements.md",
         "bundle": b"requirements.md",
         "metrics": b"orchestrator_requests",
-        "file orchestrator.db": b"SQLite format 3",
-        "file orchestrator.db-wal": b"TaskFailed",
         "file logs/llm-requests.log": b"anthropic",
+        **(_IN_TABLES if faults.is_on_postgres else _IN_FILES),
     }
     for name, words in known.items():
         assert any(words in content for sink, content in found if sink == name), name

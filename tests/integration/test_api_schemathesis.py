@@ -14,11 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from reliability_report import Tell
 from server_process import ROOT, Client, Server
 
 MORE = os.environ.get("SCHEMATHESIS_EXAMPLES", "")
 # Rule by rule is more than a thousand requests: for the larger run.
 SIZE = ["--max-examples", MORE] if MORE else ["--max-examples", "2", "--phases", "examples,fuzzing,stateful"]
+
+
+# What its summary says.
+_COUNTED = {
+    "operations": r"Tested: (\d+)",
+    "cases": r"([\d,]+) generated",
+    "failures": r"([\d,]+) (?:unique )?failure",
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +49,21 @@ def checked(server: Server, user: Client, folder: Path) -> subprocess.CompletedP
 
 
 @pytest.mark.timeout(0 if MORE else 120)
-@pytest.mark.parametrize("role", ["developer", "admin"] if MORE else ["admin"])
-def test_no_check_fails(server: Server, tmp_path: Path, role: str) -> None:
+@pytest.mark.parametrize("role", ["admin", pytest.param("developer", marks=pytest.mark.chaos)])
+def test_no_check_fails(server: Server, tmp_path: Path, role: str, tell: Tell) -> None:
     """Whatever is sent: the answers are those that are described, none is a fault, and nothing of another's changes."""
     bystander = server.user(f"beside the {role}")
     kept = bystander.project("Not to be touched", run=False)
     run = checked(server, server.user(f"the {role}", role), tmp_path)
+    told = {name: re.search(pattern, run.stdout) for name, pattern in _COUNTED.items()}
+    tell(
+        "promises",
+        "every check of schemathesis beside another user",
+        where=f"the server's process, as {role}",
+        **{name: int(found[1].replace(",", "")) if found else 0 for name, found in told.items()},
+        exit_code=run.returncode,
+        projects_of_the_other_user_changed=int(bystander.get("/projects")["items"] != [kept]),
+    )
     assert run.returncode == 0, run.stdout[-6_000:] + run.stderr
     asked = re.search(r"Tested: (\d+)", run.stdout)
     assert asked is not None and int(asked[1]) >= 45, run.stdout[-6_000:]
