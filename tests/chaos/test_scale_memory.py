@@ -57,7 +57,7 @@ def test_memory_does_not_grow_with_the_runs(tmp_path: Path, seconds: float, tell
         for _ in range(WARM):
             work.one()
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end or len(work.held) < 3 * WARM:
             work.one()
     held = work.held[WARM:]
     quarter = len(held) // 4
@@ -74,5 +74,4 @@ def test_memory_does_not_grow_with_the_runs(tmp_path: Path, seconds: float, tell
         most_MiB=f"{max(held):.1f}",
     )
     assert set(work.ended) == {"completed"}
-    assert len(held) >= WARM
     assert late < MOST_GROWTH * early
