@@ -38,6 +38,10 @@ async def _leapt(forks: Forks, home: Path, url: str, seed: int) -> Counter[str]:
         job = Job(str(home), "real", server.base_url, runs=2, database=url)
         first = await forks.run(msgspec.structs.replace(job, jumps=2 * seed + 1), point)
         await forks.finish(msgspec.structs.replace(job, jumps=2 * seed + 2), within=20)
+        # A claim of the dead one may look young to one whose clock has just leapt back; then it is left alone.
+        left = 2 - statuses(url)["completed"]
+        if left:
+            await forks.finish(job, within=20)
         sent = len(server.requests)
     known = outcomes(url)
     return Counter(
@@ -45,6 +49,7 @@ async def _leapt(forks: Forks, home: Path, url: str, seed: int) -> Counter[str]:
             "killed": int(first.killed),
             "hours leapt": int(rows(url, _SPREAD)[0][0] / HOUR),
             "runs": 2,
+            "left to a right clock": left,
             "completed": statuses(url)["completed"],
             "steps repeated": repeated(url),
             "calls": known["done"],
@@ -75,6 +80,7 @@ def test_runs_end_while_clocks_leap(*, forks: Forks, fresh: Fresh, tell: Tell, t
     assert (told["steps repeated"], told["calls paid twice"], told["faults"]) == (0, 0, 0)
     assert (told["killed"], told["completed"], told["calls"]) == (seeds, told["runs"], CALLS * told["runs"])
     assert all(it["calls in flight at the kill"] <= IN_FLIGHT * 2 for it in seen)
+    assert told["left to a right clock"] <= seeds // 5
     assert sum(it["hours leapt"] >= 1 for it in seen) > seeds // 2
 
 
