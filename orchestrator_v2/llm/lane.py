@@ -19,6 +19,9 @@ from orchestrator_v2.llm.lane_seat import LaneSeat
 from orchestrator_v2.llm.lane_state import CALM, GAP, NO_LIMITS, WINDOW, LaneState, Left, RateLimits, Sent
 from orchestrator_v2.llm.rate_headers import INPUT, TOKENS, read_allowances
 
+# The longest that nobody asks, whatever the provider said (seconds): a run that it parks looks again as soon.
+LONGEST_PAUSE = 86_400.0
+
 __all__ = ["CALM", "GAP", "NO_LIMITS", "WINDOW", "Lane", "RateLimits", "Sent"]
 
 
@@ -51,7 +54,7 @@ class Lane:
         now, monotonic = self._clock.now(), self._clock.monotonic()
         asked = retry_after(headers, now)
         found = {
-            what: Left(each.remaining, each.limit, each.full_at(), monotonic)
+            what: Left(each.remaining, each.limit, min(each.full_at(), monotonic + LONGEST_PAUSE), monotonic)
             for what, each in read_allowances(headers, now=now, monotonic=monotonic).items()
             # A reset is when an allowance is full again; a server that names a wait knows that it ends before.
             if each.remaining is not None and (asked is None or each.remaining != 0)
@@ -67,10 +70,10 @@ class Lane:
         self.pause(asked)
 
     def pause(self, seconds: float | None) -> None:
-        """Nothing goes out for so long; after it calls go one by one for a while. None and 0 do nothing."""
+        """Nothing goes out for so long, at most a day; then calls go one by one for a while. None and 0 do nothing."""
         if not seconds:
             return
-        until = self._clock.monotonic() + seconds
+        until = self._clock.monotonic() + min(seconds, LONGEST_PAUSE)
         self._hold(until)
         if self._seat is not None:
             self._seat.paused(until)

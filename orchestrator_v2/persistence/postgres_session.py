@@ -46,6 +46,8 @@ class PostgresSession:
         self.connection = connection
         self._translated: dict[str, str] = {}
         self.transaction = ""
+        # The stretch between two crashes of the server that this connection was made in.
+        self.era = ""
         self._begin = b""
         self._is_prepared = False
 

@@ -18,8 +18,9 @@ from orchestrator_v2.persistence import postgres_failures, schema
 from orchestrator_v2.persistence.batch import Outcome, Row, Session, Unit, apply_units, passed
 from orchestrator_v2.persistence.postgres_session import PostgresSession
 
-# Seconds between one attempt to reach the server and the next: a restart takes a few, an outage more than all.
-PAUSES = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 4.0)
+# Seconds before each attempt to reach the server: a restart takes a few, an outage more than all. They stay short, as
+# a server that is up for a second between two restarts is met that way.
+PAUSES = (0.0, 0.05, 0.2, 0.5, *(1.0,) * 7)
 CONNECT_WAIT = 10
 
 # A worker that sleeps inside a transaction keeps its runs' rows locked, and whoever takes them over waits: the server
@@ -30,6 +31,9 @@ _NO_SLEEP = "SET idle_in_transaction_session_timeout = '10s'"
 SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(7305216001)"
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 _STATUS = "SELECT pg_xact_status(%s::xid8)"
+# Another moment after each crash: the server throws its counts away then, and not where it is stopped in good order.
+# A crash also forgets the numbers of transactions that it had not written down, and gives them to others.
+_ERA = "SELECT coalesce(stats_reset::text, '') FROM pg_stat_bgwriter"
 # Grows with every commit on the server, once it is visible; a transaction number would grow before that.
 _CHANGES = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
 
@@ -64,7 +68,7 @@ class PostgresBackend:
                 self._abandon()
                 if not postgres_failures.worth_another_try(error):
                     raise
-                if attempt.committing and self._was_committed(attempt.transaction):
+                if attempt.committing and self._was_committed(attempt):
                     return attempt.outcomes
         raise StoreUnavailableError(
             f"The database {self.name} cannot be reached.",
@@ -72,20 +76,28 @@ class PostgresBackend:
             "Check the server, then resume; everything that was acknowledged is there.",
         )
 
-    def _was_committed(self, transaction: str) -> bool:
+    def _was_committed(self, attempt: _Attempt) -> bool:
         """What became of a commit whose answer was lost, asked on a new connection until the server knows."""
         for pause in self.pauses:
             self._idle.wait(pause)
             try:
-                status = self._writing().connection.execute(_STATUS, (transaction,)).fetchall()[0][0]
+                session = self._writing()
+                status = session.connection.execute(_STATUS, (attempt.transaction,)).fetchall()[0][0]
             except psycopg.OperationalError:
                 self._abandon()
                 continue
+            except psycopg.errors.InvalidParameterValue:
+                # The number is not given out yet: a crash has forgotten the transaction.
+                self._abandon()
+                return False
+            if status == "committed" and session.era != attempt.era:
+                # It may be another's transaction by now that bears the number.
+                break
             if status != "in progress":
                 return bool(status == "committed")
         raise StoreUnavailableError(
             f"The database {self.name} was lost during a commit, and cannot be asked what became of it.",
-            f"{len(self.pauses)} attempts failed.",
+            "It was away for too long, or has crashed and may have given the transaction's number to another.",
             "Resume when the server is back: the run goes on from what was in fact written.",
         )
 
@@ -124,6 +136,7 @@ class PostgresBackend:
         if self._session is None:
             self._session = PostgresSession(self._connect())
             self._session.connection.execute(_NO_SLEEP)
+            self._session.era = self._session.connection.execute(_ERA).fetchall()[0][0]
         return self._session
 
     def _connect(self) -> psycopg.Connection[Row]:
@@ -145,12 +158,12 @@ class _Attempt:
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
-        self.transaction = ""
+        self.transaction = self.era = ""
         self.committing = False
 
     def run(self, session: PostgresSession, units: Sequence[Unit], probe: Probe) -> list[Outcome]:
         self.outcomes = apply_units(session, units, probe)
-        self.transaction = session.transaction
+        self.transaction, self.era = session.transaction, session.era
         self.committing = True
         session.commit()
         return self.outcomes

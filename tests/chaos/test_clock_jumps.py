@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 import msgspec
+import psycopg
 import pytest
 from conftest import Fresh
 from crash_scenarios import CALLS, IN_FLIGHT
@@ -131,23 +132,37 @@ def test_a_worker_with_a_wrong_clock_beside_one_with_a_right_one(
 def test_a_parked_run_goes_on_when_the_clock_passes_its_moment(
     *, forks: Forks, fresh: Fresh, tell: Tell, tmp_path: Path, wait: int
 ) -> None:
-    """It sleeps in the journal, not in a process: not before its moment, at once after a leap, and never for days."""
+    """It sleeps in the journal, not in a process: not before its moment, at once after a leap, and never for days.
+
+    On PostgreSQL the key itself waits too, by the database's clock, which a worker's leap does not move.
+    """
     url = fresh(tmp_path)
+    leap = min(wait, LONGEST_WAIT) + HOUR
     busy = Reply(status=429, headers={"retry-after": str(wait)})
 
-    async def work() -> list[dict[str, int]]:
+    async def work() -> tuple[list[dict[str, int]], int]:
         async with FakeAnthropic([busy], default=worked_reply) as server:
             job = Job(str(tmp_path), "real", server.base_url, database=url)
             seen = []
-            for ahead in (0.0, 0.0, -12 * HOUR, min(wait, LONGEST_WAIT) + HOUR, 0.0):
+            for ahead in (0.0, 0.0, -12 * HOUR, leap, 3 * leap):
+                if ahead == 3 * leap and name_of(url) == "PostgreSQL":
+                    assert seen[-1] == {"waiting_provider": 1}
+                    assert len(server.requests) == 1
+                    _forget_the_pause(url)
                 ended = await forks.run(msgspec.structs.replace(job, ahead=ahead))
                 assert ended.code == 0, ended.said
                 seen.append(dict(statuses(url)))
-            return seen
+            return seen, len(server.requests)
 
-    parked, still, back, *gone_on = asyncio.run(work())
+    (parked, still, back, *gone_on), sent = asyncio.run(work())
     known = outcomes(url)
     tell("promises", f"a run waits {wait:,} s for its provider, and the clock leaps", where=name_of(url), **known)
     assert parked == still == back == {"waiting_provider": 1}
     assert gone_on[-1] == {"completed": 1}
-    assert (known["done"], faults(url), repeated(url)) == (CALLS, [], 0)
+    assert (sent, known["done"], faults(url), repeated(url)) == (CALLS + 1, CALLS, [], 0)
+
+
+def _forget_the_pause(url: str) -> None:
+    """As if the database's clock had passed it."""
+    with psycopg.connect(url) as connection:
+        assert connection.execute("DELETE FROM lanes").rowcount == 1

@@ -5,16 +5,27 @@ What Temporal can do to a server is `test_temporal_faults.py`; what a database c
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from driver_cases import PATIENCE, Driven, driven, names, slowly, wait_for
+from journal_cases import at, new_run
 from model_server import ModelServer
 from postgres_server import PostgresServer, running_postgres
 from server_process import Server
+
+from orchestrator_v2.core.clock import ManualClock
+from orchestrator_v2.core.errors import StoreUnavailableError
+from orchestrator_v2.core.probe import no_probe
+from orchestrator_v2.persistence.postgres_session import PostgresSession
+from orchestrator_v2.persistence.postgres_writer import PostgresBackend
+from orchestrator_v2.persistence.sql_journal import SqlJournal
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
 
@@ -63,6 +74,93 @@ def test_a_server_outlives_its_database(it: Driven, own_postgres: PostgresServer
     assert sum(paid.values()) <= 2
     assert len(it.provider.keys) == 8 + sum(paid.values())
     assert own_postgres.folder.name in it.server.log_file.read_text()
+
+
+class Crashing(PostgresSession):
+    """Its server crashes around one commit, and what `meanwhile` does happens before anybody asks again."""
+
+    meanwhile: Callable[[str], None] | None = None
+
+    def commit(self) -> None:
+        meanwhile, Crashing.meanwhile = Crashing.meanwhile, None
+        if meanwhile is not None:
+            meanwhile(self.transaction)
+        super().commit()
+
+
+class CrashingBackend(PostgresBackend):
+    def _writing(self) -> PostgresSession:
+        if self._session is None:
+            opened = super()._writing()
+            self._session = Crashing(opened.connection)
+            self._session.era = opened.era
+        return self._session
+
+
+def _append_through_a_crash(url: str, meanwhile: Callable[[str], None]) -> tuple[list[int], Exception | None]:
+    """The events that are there in the end, after an append beside which the server crashed, and what it raised."""
+
+    async def whole() -> tuple[list[int], Exception | None]:
+        journal = SqlJournal(CrashingBackend(url, no_probe), ManualClock())
+        await journal.open()
+        claim = await new_run(journal)
+        Crashing.meanwhile, raised = meanwhile, None
+        try:
+            await journal.append(claim, [at(2)])
+        except StoreUnavailableError as error:
+            raised = error
+        assert Crashing.meanwhile is None
+        found = [it.seq for it in await journal.events("run_a")]
+        await journal.close()
+        return found, raised
+
+    return asyncio.run(whole())
+
+
+def _crash(server: PostgresServer) -> None:
+    server.stop("immediate")
+    server.start()
+
+
+def _lazy(server: PostgresServer) -> None:
+    """What is not committed is not written down for a while, as on a busy disk."""
+    with server.connect() as connection:
+        connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        connection.execute("SELECT pg_reload_conf()")
+    time.sleep(0.5)
+
+
+def test_a_transaction_that_a_crash_forgot_is_made_again(own_postgres: PostgresServer) -> None:
+    """Its number is one that the server has not given out yet: it was not committed, and goes in once."""
+    _lazy(own_postgres)
+    found, raised = _append_through_a_crash(own_postgres.fresh_url(), lambda _: _crash(own_postgres))
+    assert (found, raised) == ([1, 2], None)
+
+
+def test_a_number_that_a_crash_gave_to_another_is_not_believed(own_postgres: PostgresServer) -> None:
+    """Another's transaction bears it and is committed: ours was lost, and is not acknowledged."""
+    _lazy(own_postgres)
+    with own_postgres.connect() as connection:
+        connection.execute("CREATE TABLE public.others (number int)")
+    given: list[str] = []
+
+    def reuse(number: str) -> None:
+        _crash(own_postgres)
+        with own_postgres.connect() as connection:
+            while not given or int(given[-1]) < int(number):
+                given.append(_one_transaction(connection))
+        assert number in given
+
+    found, raised = _append_through_a_crash(own_postgres.fresh_url(), reuse)
+    assert found == [1]
+    assert raised is not None and "Resume when the server is back" in str(raised)
+
+
+def _one_transaction(connection: psycopg.Connection[Any]) -> str:
+    with connection.transaction():
+        connection.execute("INSERT INTO public.others VALUES (1)")
+        ((number,),) = connection.execute("SELECT pg_current_xact_id()::text").fetchall()
+        return str(number)
 
 
 def test_a_server_does_not_start_without_its_database(tmp_path: Path) -> None:
