@@ -15,7 +15,7 @@ from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.core.usage import Usage
 from orchestrator_v2.llm.errors import from_status
 from orchestrator_v2.llm.factory import LLMFactory
-from orchestrator_v2.llm.lane import GAP, Lane, RateLimits
+from orchestrator_v2.llm.lane import GAP, LONGEST_PAUSE, Lane, RateLimits
 from orchestrator_v2.llm.rate_headers import seconds_until
 from orchestrator_v2.llm.types import Completion, LLMConfig, Message
 from orchestrator_v2.testing.memory_ledger import MemoryCallLedger
@@ -110,6 +110,17 @@ def test_without_a_known_limit_nobody_waits():
 
     assert len(asyncio.run(go())) == 1000
     assert clock.slept == []
+
+
+def test_nobody_waits_longer_than_a_day_before_it_is_asked_again():
+    """A provider that names a month, in a wait or in a reset, is asked after a day: it may have changed its mind."""
+    reset = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "720h"}
+    for headers in ({"retry-after": "2592000"}, reset):
+        lane = Lane(ManualClock())
+        lane.learn(headers)
+        with pytest.raises(RateLimitedError) as raised:
+            asyncio.run(lane.enter(1, cap=60))
+        assert raised.value.retry_after == pytest.approx(LONGEST_PAUSE)
 
 
 def test_who_would_wait_over_the_cap_is_told_at_once():
