@@ -20,7 +20,10 @@ from orchestrator_v2.persistence.postgres_session import PostgresSession
 
 # Seconds between one attempt to reach the server and the next: a restart takes a few, an outage more than all.
 PAUSES = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 4.0)
-CONNECT_WAIT = 10
+CONNECT_WAIT = 5
+# A host that vanished says nothing, and the system would wait a quarter of an hour for its word, or for ever: seconds
+# (the last: milliseconds) until a connection to it counts as lost. What the URL says of these comes first.
+_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 
 # A worker that sleeps inside a transaction keeps its runs' rows locked, and whoever takes them over waits: the server
 # ends it well before its lease of 30 s ends. A transaction here takes milliseconds.
@@ -127,7 +130,8 @@ class PostgresBackend:
         return self._session
 
     def _connect(self) -> psycopg.Connection[Row]:
-        return psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_WAIT)
+        said: dict[str, Any] = conninfo_to_dict(self._url)
+        return psycopg.connect(autocommit=True, **{"connect_timeout": CONNECT_WAIT, **_ALIVE, **said})
 
     def _abandon(self) -> None:
         session, self._session = self._session, None
