@@ -26,8 +26,11 @@ CONNECT_WAIT = 5
 _ALIVE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 
 # A worker that sleeps inside a transaction keeps its runs' rows locked, and whoever takes them over waits: the server
-# ends it well before its lease of 30 s ends. A transaction here takes milliseconds.
-_NO_SLEEP = "SET idle_in_transaction_session_timeout = '10s'"
+# ends it well before its lease of 30 s ends. A transaction here takes milliseconds. Those that sleep in line for a lock
+# leave the line before that: else each of them gets it in turn, and keeps it from the others as long again.
+_NO_SLEEP = "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '4s'"
+# Another process may take longer to make the tables.
+_PATIENT = "SET LOCAL lock_timeout = 0"
 
 # Any number that no other program locks; the same in `migrations/upgrade.py`.
 SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(7305216001)"
@@ -114,6 +117,7 @@ class PostgresBackend:
         return count
 
     def lock(self, session: Session) -> None:
+        session.change(_PATIENT)
         session.rows(SCHEMA_LOCK)
 
     def tables(self, session: Session) -> set[str]:
