@@ -27,7 +27,7 @@ class TemporalSecurity(msgspec.Struct, frozen=True):
     api_key_file: Path | None = None
 
     def options(self) -> dict[str, Any]:
-        """What `Client.connect` is given besides. Raises `ConfigError` for files that are missing or empty."""
+        """What `Client.connect` is given besides. Raises `ConfigError` for files that cannot be that."""
         if (self.cert_file is None) != (self.key_file is None):
             raise ConfigError(
                 "A certificate for Temporal needs its key, and the key its certificate.",
@@ -39,17 +39,31 @@ class TemporalSecurity(msgspec.Struct, frozen=True):
         from temporalio.service import TLSConfig
 
         own = TLSConfig(
-            server_root_ca_cert=_read(self.ca_file),
-            client_cert=_read(self.cert_file),
-            client_private_key=_read(self.key_file),
+            server_root_ca_cert=_pem(self.ca_file),
+            client_cert=_pem(self.cert_file),
+            client_private_key=_pem(self.key_file),
         )
-        key = _read(self.api_key_file)
-        return {"tls": own} if key is None else {"tls": own, "api_key": key.decode("ascii", "replace").strip()}
+        return {"tls": own} if self.api_key_file is None else {"tls": own, "api_key": _key(self.api_key_file)}
 
 
-def _read(path: Path | None) -> bytes | None:
+def _pem(path: Path | None) -> bytes | None:
     if path is None:
         return None
+    found = _read(path)
+    if b"-----BEGIN " not in found:
+        # Temporal's client would say no more than that nobody answers.
+        raise _unreadable(path, "It is not PEM.")
+    return found
+
+
+def _key(path: Path) -> str:
+    found = _read(path).decode("ascii", "replace").strip()
+    if not found.isascii() or not found.isprintable():
+        raise _unreadable(path, "It holds more than one line of ASCII, so it is no API key.")
+    return found
+
+
+def _read(path: Path) -> bytes:
     try:
         found = path.expanduser().read_bytes()
     except OSError as error:

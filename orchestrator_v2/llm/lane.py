@@ -17,10 +17,7 @@ from orchestrator_v2.llm.errors import make_error, retry_after
 from orchestrator_v2.llm.lane_line import LOOK
 from orchestrator_v2.llm.lane_seat import LaneSeat
 from orchestrator_v2.llm.lane_state import CALM, GAP, NO_LIMITS, WINDOW, LaneState, Left, RateLimits, Sent
-from orchestrator_v2.llm.rate_headers import INPUT, TOKENS, read_allowances
-
-# The longest that nobody asks, whatever the provider said (seconds): a run that it parks looks again as soon.
-LONGEST_PAUSE = 86_400.0
+from orchestrator_v2.llm.rate_headers import INPUT, LONGEST, TOKENS, read_allowances
 
 __all__ = ["CALM", "GAP", "NO_LIMITS", "WINDOW", "Lane", "RateLimits", "Sent"]
 
@@ -54,7 +51,7 @@ class Lane:
         now, monotonic = self._clock.now(), self._clock.monotonic()
         asked = retry_after(headers, now)
         found = {
-            what: Left(each.remaining, each.limit, min(each.full_at(), monotonic + LONGEST_PAUSE), monotonic)
+            what: Left(each.remaining, each.limit, each.full_at(), monotonic)
             for what, each in read_allowances(headers, now=now, monotonic=monotonic).items()
             # A reset is when an allowance is full again; a server that names a wait knows that it ends before.
             if each.remaining is not None and (asked is None or each.remaining != 0)
@@ -70,10 +67,11 @@ class Lane:
         self.pause(asked)
 
     def pause(self, seconds: float | None) -> None:
-        """Nothing goes out for so long, at most a day; then calls go one by one for a while. None and 0 do nothing."""
+        """Nothing goes out for so long, a day at most; after it calls go one by one for a while. 0 is no pause."""
         if not seconds:
             return
-        until = self._clock.monotonic() + min(seconds, LONGEST_PAUSE)
+        # A shared pause outlives this process: one that no honest server asks for would lock the key out for good.
+        until = self._clock.monotonic() + min(seconds, LONGEST)
         self._hold(until)
         if self._seat is not None:
             self._seat.paused(until)
@@ -106,6 +104,8 @@ class Lane:
             self._queue.remove(turn)
             if self._queue:
                 _call(self._queue[0])
+            elif self._seat is not None:
+                self._seat.leave()
 
     def settle(self, sent: Sent, tokens: int) -> None:
         """Counts the call as what it really used, in place of the estimate."""

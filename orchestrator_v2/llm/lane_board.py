@@ -26,7 +26,7 @@ class News(msgspec.Struct):
     """What one process has found out. Its moments are seconds of that process's own clock, on which it is `at` now.
 
     `hold_until` is a pause that was asked for (0: none). `is_named`: what was learned before does not hold any more,
-    as the server has said itself for how long to wait.
+    as the server has said itself for how long to wait. `left` is the holder of a place who waits no more.
     """
 
     at: float = 0.0
@@ -34,6 +34,7 @@ class News(msgspec.Struct):
     is_named: bool = False
     learned: dict[str, Left] = {}
     corrections: list[Correction] = []
+    left: str = ""
 
 
 class Ask(msgspec.Struct, frozen=True):

@@ -65,6 +65,8 @@ class SharedLane(msgspec.Struct, array_like=True):
                 for what, left in news.learned.items()
             }
         )
+        if news.left:
+            self.line = [ticket for ticket in self.line if ticket.holder != news.left]
         if news.hold_until:
             self.state.pause(news.hold_until + ours)
 

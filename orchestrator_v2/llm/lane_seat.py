@@ -34,17 +34,30 @@ class LaneSeat:
         self._clock = clock
         self._news = News()
         self._failed = False
+        self._has_place = False
 
     async def ask(self, tokens: int, limits: RateLimits, *, within: float, keeps: bool, crowded: bool) -> Answer:
         """`keeps`: a place in the line, if it has to wait. Raises `StoreUnavailableError`."""
         news = self._fresh()
+        # One who is cancelled meanwhile may have it, or not.
+        self._has_place = self._has_place or keeps
         try:
-            return await self._board.ask(
+            answer = await self._board.ask(
                 self._lane, Ask(tokens, limits, within, self._holder if keeps else "", crowded, news)
             )
         except StoreError:
             self._keep(news)
             raise
+        if keeps:
+            self._has_place = 0 < answer.wait <= within
+        return answer
+
+    def leave(self) -> None:
+        """Gives the place in the line back, where there is one: those behind it need not wait until it is forgotten."""
+        if self._has_place:
+            self._has_place = False
+            self._news.left = self._holder
+            self.tell()
 
     def learned(self, found: Mapping[str, Left], *, is_named: bool) -> None:
         if is_named:
@@ -82,6 +95,8 @@ class LaneSeat:
     def _keep(self, news: News) -> None:
         """Puts news back that nobody has heard, behind what came since: the next call tells them, or says why not."""
         self._failed = True
+        # By the time it is told, the place may be another call's.
+        news.left = ""
         newer, self._news = self._news, news
         self._news.corrections += newer.corrections
         self.learned(newer.learned, is_named=newer.is_named)

@@ -26,7 +26,9 @@ class OneServer:
         """
         if self._handle is not None:
             return
-        path = self._database.with_name(self._database.name + ENDING)
+        # A link leads to the same database, and SQLite keeps its own files beside that one, too.
+        real = self._database.resolve()
+        path = real.with_name(real.name + ENDING)
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:

@@ -22,7 +22,7 @@ _BY_STATE: dict[str, tuple[type[StoreError], str, str]] = {
 _OTHER = (StoreUnavailableError, "The server cannot be reached, or broke off", _REACH)
 
 # Nothing was committed, and the same transaction may pass the next time.
-_AGAIN = ("40001", "40P01")
+_AGAIN = ("40001", "40P01", "55P03")
 
 
 def postgres_failure(error: Exception, name: str) -> Exception:

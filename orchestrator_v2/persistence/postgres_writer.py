@@ -21,11 +21,17 @@ from orchestrator_v2.persistence.postgres_session import PostgresSession
 # Seconds before each attempt to reach the server: a restart takes a few, an outage more than all. They stay short, as
 # a server that is up for a second between two restarts is met that way.
 PAUSES = (0.0, 0.05, 0.2, 0.5, *(1.0,) * 7)
-CONNECT_WAIT = 10
+CONNECT_WAIT = 5
+# A host that vanished says nothing, and the system would wait a quarter of an hour for its word, or for ever: seconds
+# (the last: milliseconds) until a connection to it counts as lost. What the URL says of these comes first.
+_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 
 # A worker that sleeps inside a transaction keeps its runs' rows locked, and whoever takes them over waits: the server
-# ends it well before its lease of 30 s ends. A transaction here takes milliseconds.
-_NO_SLEEP = "SET idle_in_transaction_session_timeout = '10s'"
+# ends it well before its lease of 30 s ends. A transaction here takes milliseconds. Those that sleep in line for a lock
+# leave the line before that: else each of them gets it in turn, and keeps it from the others as long again.
+_NO_SLEEP = "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '4s'"
+# Another process may take longer to make the tables.
+_PATIENT = "SET LOCAL lock_timeout = 0"
 
 # Any number that no other program locks; the same in `migrations/upgrade.py`.
 SCHEMA_LOCK = "SELECT pg_advisory_xact_lock(7305216001)"
@@ -123,6 +129,7 @@ class PostgresBackend:
         return count
 
     def lock(self, session: Session) -> None:
+        session.change(_PATIENT)
         session.rows(SCHEMA_LOCK)
 
     def tables(self, session: Session) -> set[str]:
@@ -140,7 +147,8 @@ class PostgresBackend:
         return self._session
 
     def _connect(self) -> psycopg.Connection[Row]:
-        return psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_WAIT)
+        said: dict[str, Any] = conninfo_to_dict(self._url)
+        return psycopg.connect(autocommit=True, **{"connect_timeout": CONNECT_WAIT, **_ALIVE, **said})
 
     def _abandon(self) -> None:
         session, self._session = self._session, None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -29,8 +29,9 @@ class Readers:
         self._opened: list[Session] = []
         self._closed = False
         self._closing = threading.Event()
-        # Those who ask while the server is away would wait one behind the other.
-        self._away = False
+        # How the server was lost, until it is back: those who ask meanwhile would wait one behind the other.
+        self._lost: Exception | None = None
+        self._looking = threading.Lock()
 
     async def read(self, query: Callable[[Session], T]) -> T:
         """The query's answer, read on another thread than the loop's; a lost connection is replaced."""
@@ -47,19 +48,29 @@ class Readers:
 
     def _read(self, query: Callable[[Session], T]) -> T:
         """Waits for a lost server as long as a write does; once that was in vain, nobody waits until it is back."""
-        pauses = self._backend.pauses
-        for pause in pauses[:1] if self._away else pauses[1:]:
+        lost = self._lost
+        if lost is None:
+            return self._patiently(query, self._backend.pauses[1:])
+        # One at a time looks whether it is back: a server that says nothing keeps whoever asks it for seconds.
+        if self._closing.is_set() or not self._looking.acquire(blocking=False):
+            raise self._backend.failure(lost) from lost
+        try:
+            return self._patiently(query, self._backend.pauses[:1])
+        finally:
+            self._looking.release()
+
+    def _patiently(self, query: Callable[[Session], T], pauses: Sequence[float]) -> T:
+        """Tries once more after each pause; a close waits for the attempt that is under way, and for no other."""
+        waits = iter(pauses)
+        while True:
             try:
                 return self._answer(query)
             except Exception as error:
-                if not self._backend.lost(error):
-                    raise self._backend.failure(error) from error
-            self._closing.wait(pause)
-        try:
-            return self._answer(query)
-        except Exception as error:
-            self._away = self._backend.lost(error)
-            raise self._backend.failure(error) from error
+                is_lost, pause = self._backend.lost(error), next(waits, None)
+                if is_lost and pause is not None and not self._closing.wait(pause):
+                    continue
+                self._lost = error if is_lost else None
+                raise self._backend.failure(error) from error
 
     def _answer(self, query: Callable[[Session], T]) -> T:
         try:
@@ -68,7 +79,7 @@ class Readers:
             if self._backend.lost(error):
                 self._forget()
             raise
-        self._away = False
+        self._lost = None
         return found
 
     def _session(self) -> Session:

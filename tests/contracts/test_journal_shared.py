@@ -144,6 +144,19 @@ def test_a_commit_whose_answer_is_lost_is_looked_up(
 
 
 @pytest.mark.postgres
+def test_a_host_that_vanished_is_noticed_within_seconds(postgres_url: str) -> None:
+    """What the system asks of a silent host is set on each connection; a URL that says otherwise is heard."""
+    from orchestrator_v2.persistence.postgres_writer import PostgresBackend
+
+    session = PostgresBackend(f"{postgres_url}&keepalives_idle=33", no_probe).reader()
+    said = session.connection.info.get_parameters()
+    session.close()
+    assert int(said["tcp_user_timeout"]) <= 20_000
+    assert int(said["keepalives_interval"]) * int(said["keepalives_count"]) <= 20
+    assert said["keepalives_idle"] == "33"
+
+
+@pytest.mark.postgres
 def test_a_server_that_stays_away_is_said_without_the_password(postgres: PostgresServer, postgres_url: str) -> None:
     """An unreachable server is a `StoreUnavailableError` that names it; the password is in no part of it."""
     url = "postgresql://ann:s3cret-word@127.0.0.1:1/shop?connect_timeout=2"

@@ -169,11 +169,41 @@ def test_a_worker_that_dies_while_it_waits_holds_nobody_for_longer(url: str) -> 
         await fleet.settle()
         waiting = [asyncio.ensure_future(fleet.call(1)) for _ in range(2)]
         await fleet.until(10.0)
+        # It says nothing any more.
+        fleet.lines[0].cut = DOWN
         for task in dying:
             task.cancel()
         return times(await fleet.done(waiting))
 
     assert with_fleet(url, 2, TWO_A_MINUTE, work) == pytest.approx([60.0, 60.0], abs=GRAIN)
+
+
+def test_who_gives_up_waiting_gives_its_place_back(url: str) -> None:
+    """A call that is cancelled in the line holds nobody for the time in which its place would be remembered."""
+
+    async def work(fleet: Fleet) -> list[float]:
+        await fleet.all([fleet.call(0), fleet.call(0)])
+        ahead = [asyncio.ensure_future(fleet.call(0)) for _ in range(2)]
+        await fleet.settle()
+        behind = [asyncio.ensure_future(fleet.call(1)), asyncio.ensure_future(fleet.call(1))]
+        await fleet.until(50.0)
+        for task in ahead:
+            task.cancel()
+        await fleet.settle()
+        return times(await fleet.done(behind))
+
+    assert with_fleet(url, 2, TWO_A_MINUTE, work) == pytest.approx([60.0, 60.0])
+
+
+def test_no_pause_locks_a_key_out_for_good(url: str) -> None:
+    """A server that names a wait of years is believed for a day: what is shared outlives every restart."""
+
+    async def work(fleet: Fleet) -> list[float]:
+        fleet.lanes[0].pause(1e9)
+        await fleet.settle()
+        return times(await fleet.all([fleet.call(1, cap=90_000.0)]))
+
+    assert with_fleet(url, 2, None, work) == pytest.approx([86_400.0])
 
 
 def test_a_clock_that_is_set_back_holds_nobody_for_the_difference(url: str) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,10 @@ import pytest
 from cli_process import Cli
 from model_server import OPERATORS, ModelServer
 
+from orchestrator_v2.core.clock import SystemClock
+from orchestrator_v2.llm.lane_board import Ask
+from orchestrator_v2.llm.lane_state import RateLimits
+from orchestrator_v2.persistence.journal import open_journal
 from orchestrator_v2.testing.fake_anthropic import Reply
 from orchestrator_v2.testing.worked_answers import worked_reply
 
@@ -83,3 +91,62 @@ def _running(cli: Cli, model: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         cli.command(*words), cwd=cli.folder, env=cli.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
+
+
+# A worker that does nothing but ask for one lane: it is always in a transaction, or in line for its lock.
+EAGER = """
+import asyncio, sys
+from orchestrator_v2.core.clock import SystemClock
+from orchestrator_v2.llm.lane_board import Ask
+from orchestrator_v2.llm.lane_state import NO_LIMITS
+from orchestrator_v2.persistence.journal import open_journal
+
+async def main():
+    lanes = (await open_journal(sys.argv[1], clock=SystemClock())).lanes()
+    print("ready", flush=True)
+    while True:
+        await lanes.ask("a-lane", Ask(1, NO_LIMITS, 10.0))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.chaos
+@pytest.mark.postgres
+@pytest.mark.timeout(120)
+def test_a_machine_that_is_paused_holds_a_worker_elsewhere_once_and_not_for_each_of_its_workers(
+    postgres_url: str,
+) -> None:
+    """Three workers stop while they ask for a lane: another one's next question is answered within its lease of 30 s.
+
+    The server ends the transaction of the one that has the lock after 10 s; the others have left the line by then.
+    """
+
+    async def asked() -> float:
+        journal = await open_journal(postgres_url, clock=SystemClock())
+        began = time.monotonic()
+        await journal.lanes().ask("a-lane", Ask(1, RateLimits(requests_per_minute=1000), 10.0))
+        waited = time.monotonic() - began
+        await journal.close()
+        return waited
+
+    with contextlib.ExitStack() as stack:
+        workers = []
+        for _ in range(3):
+            worker = stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", EAGER, postgres_url], stdout=subprocess.PIPE)
+            )
+            stack.callback(worker.kill)
+            workers.append(worker)
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == b"ready\n"
+        time.sleep(0.5)
+        for worker in workers:
+            worker.send_signal(signal.SIGSTOP)
+        assert asyncio.run(asked()) < 18.0
+        for worker in workers:
+            worker.send_signal(signal.SIGCONT)
+        time.sleep(0.5)
+        # They go on where they were, on new connections.
+        assert [worker.poll() for worker in workers] == [None] * 3

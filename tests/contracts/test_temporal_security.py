@@ -138,17 +138,21 @@ def test_a_certificate_of_ones_own_is_shown(temporal: TemporalServer, certificat
 
 
 def test_files_that_cannot_be_used_are_named(certificates: Certificates, tmp_path: Path) -> None:
-    """One that is missing, one that is empty, a certificate without its key: before anything is sent."""
+    """Missing, empty, of another kind, a certificate without its key: before anything is sent, and no key is said."""
     (tmp_path / "empty").write_text("\n")
+    (tmp_path / "two-lines").write_text("tmprl-secret\nX-Other: 1\n")
     wrong = {
         "missing.pem": TemporalSecurity(ca_file=tmp_path / "missing.pem"),
         "empty": TemporalSecurity(api_key_file=tmp_path / "empty"),
+        "not PEM": TemporalSecurity(ca_file=tmp_path / "two-lines"),
+        "no API key": TemporalSecurity(api_key_file=tmp_path / "two-lines"),
         "needs its key": TemporalSecurity(cert_file=certificates.client),
         "the key its certificate": TemporalSecurity(key_file=certificates.client_key),
     }
     for words, security in wrong.items():
-        with pytest.raises(ConfigError, match=words):
+        with pytest.raises(ConfigError, match=words) as refused:
             security.options()
+        assert "secret" not in str(refused.value)
 
 
 def test_an_api_key_goes_by_tls_only(tmp_path: Path) -> None:

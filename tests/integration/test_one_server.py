@@ -83,3 +83,22 @@ def test_any_number_of_servers_share_what_is_no_file() -> None:
         await journal.close()
 
     asyncio.run(work())
+
+
+def test_a_link_to_the_file_is_no_second_database(tmp_path: Path) -> None:
+    """Whether the file or its folder is reached by a link: it bears one server all the same."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "folder").symlink_to(tmp_path / "data")
+    (tmp_path / "link.db").symlink_to(tmp_path / "data" / "journal.db")
+
+    async def work() -> None:
+        first = await open_journal(f"sqlite:///{tmp_path}/data/journal.db", clock=ManualClock())
+        await first.occupy()
+        for name in ("folder/journal.db", "link.db"):
+            second = await open_journal(f"sqlite:///{tmp_path}/{name}", clock=ManualClock())
+            with pytest.raises(StoreInUseError):
+                await second.occupy()
+            await second.close()
+        await first.close()
+
+    asyncio.run(work())

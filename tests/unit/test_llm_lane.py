@@ -15,8 +15,8 @@ from orchestrator_v2.core.secrets import Secret
 from orchestrator_v2.core.usage import Usage
 from orchestrator_v2.llm.errors import from_status
 from orchestrator_v2.llm.factory import LLMFactory
-from orchestrator_v2.llm.lane import GAP, LONGEST_PAUSE, Lane, RateLimits
-from orchestrator_v2.llm.rate_headers import seconds_until
+from orchestrator_v2.llm.lane import GAP, Lane, RateLimits
+from orchestrator_v2.llm.rate_headers import LONGEST, seconds_until
 from orchestrator_v2.llm.types import Completion, LLMConfig, Message
 from orchestrator_v2.testing.memory_ledger import MemoryCallLedger
 from orchestrator_v2.testing.scripted_llm import ScriptedLLM, scripted_factory
@@ -120,7 +120,7 @@ def test_nobody_waits_longer_than_a_day_before_it_is_asked_again():
         lane.learn(headers)
         with pytest.raises(RateLimitedError) as raised:
             asyncio.run(lane.enter(1, cap=60))
-        assert raised.value.retry_after == pytest.approx(LONGEST_PAUSE)
+        assert raised.value.retry_after == pytest.approx(LONGEST)
 
 
 def test_who_would_wait_over_the_cap_is_told_at_once():
