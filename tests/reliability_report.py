@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 KEY = "figures"
+TABLE = ("| what | where | seen | | when | test |", "|---|---|---|---|---|---|")
 OPTION = "--reliability-report"
 # The chapters of the page, as the promises are numbered.
 CHAPTERS = {
@@ -60,36 +61,44 @@ class Report:
     def __init__(self, page: Path) -> None:
         self._page = page
         self._rows: list[tuple[str, str, dict[str, Any]]] = []
-        self._ended = {"passed": 0, "failed": 0, "skipped": 0}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" and report.passed:
             return
-        self._ended[report.outcome] += 1
         told: list[Any] = [value for name, value in report.user_properties if name == KEY]
         self._rows += [(report.nodeid, report.outcome, each) for each in told]
 
     def pytest_sessionfinish(self) -> None:
         if self._rows:
-            self._page.write_text(self.page(), "utf-8")
+            before = self._page.read_text("utf-8") if self._page.exists() else ""
+            self._page.write_text(self.page(before), "utf-8")
 
-    def page(self) -> str:
-        ended = ", ".join(f"{count:,} {outcome}" for outcome, count in self._ended.items())
-        when = datetime.datetime.now(datetime.UTC).date().isoformat()
+    def page(self, before: str) -> str:
+        """Rows of tests that did not run now stay as they were `before`, with the moment of their own run."""
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M")
         machine = f"{platform.system()} on {os.cpu_count()} cores, Python {platform.python_version()}, "
-        lines = [HEAD, f"Last written on {when}: {ended}. {machine}SQLite {sqlite3.sqlite_version}.", ""]
+        lines = [HEAD, f"{machine}SQLite {sqlite3.sqlite_version}. Moments are in UTC.", ""]
+        ran = {_test(nodeid) for nodeid, _, _ in self._rows}
         for chapter, title in CHAPTERS.items():
-            rows = sorted(self._of(chapter))
+            old = [line for line in _under(title, before) if line.endswith("` |") and line.split("`")[-2] not in ran]
+            rows = sorted([*self._of(chapter, now), *old])
             if rows:
-                lines += [f"## {title}", "", "| what | where | seen | | test |", "|---|---|---|---|---|", *rows, ""]
+                lines += [f"## {title}", "", *TABLE, *rows, ""]
         return "\n".join(lines)
 
-    def _of(self, chapter: str) -> Iterator[str]:
+    def _of(self, chapter: str, now: str) -> Iterator[str]:
         for nodeid, outcome, told in self._rows:
             if told["chapter"] == chapter:
                 seen = " · ".join(f"{name} {value}" for name, value in told["seen"].items())
-                test = nodeid.partition("[")[0].rpartition("/")[2].replace("::", " ")
-                yield f"| {told['promise']} | {told['where']} | {seen} | {outcome} | `{test}` |"
+                yield f"| {told['promise']} | {told['where']} | {seen} | {outcome} | {now} | `{_test(nodeid)}` |"
+
+
+def _test(nodeid: str) -> str:
+    return nodeid.partition("[")[0].rpartition("/")[2].replace("::", " ")
+
+
+def _under(title: str, page: str) -> list[str]:
+    return page.partition(f"## {title}\n")[2].partition("\n## ")[0].splitlines()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,6 @@
 """Workers that are forked from one warm process: started in milliseconds, killed for real.
 
-The process itself is `zygote.py`; workers that are started from nothing are `killing.spawn`.
+The process itself is `zygote.py`, what its children do `worker.py`.
 """
 
 from __future__ import annotations

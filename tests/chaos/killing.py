@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -78,33 +75,6 @@ class Ended(msgspec.Struct, frozen=True):
     @property
     def killed(self) -> bool:
         return self.code == -signal.SIGKILL
-
-
-async def spawn(job: Job, crash_at: str = "") -> asyncio.subprocess.Process:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]), "CRASH_AT": crash_at}
-    command = (sys.executable, str(HERE / "worker.py"), msgspec.json.encode(job).decode())
-    pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe)
-
-
-async def run_worker(job: Job, crash_at: str = "", *, within: float = TAKEN_OVER_WITHIN) -> Ended:
-    """The worker's end, within the time that a takeover without waiting for the lease allows."""
-    process = await spawn(job, crash_at)
-    async with asyncio.timeout(within):
-        out, errors = await process.communicate()
-    return Ended(process.returncode or 0, out.decode(), errors.decode())
-
-
-async def killed_at(job: Job, point: str) -> Ended:
-    ended = await run_worker(job, point)
-    assert ended.killed, f"{point} was not reached: {ended}"
-    return ended
-
-
-async def finish(job: Job, *, within: float = TAKEN_OVER_WITHIN) -> None:
-    """A worker that is left alone ends its work."""
-    ended = await run_worker(job, within=within)
-    assert (ended.code, ended.said.split()[-1:]) == (0, ["finished"]), ended.errors
 
 
 def rows(home: Path, query: str) -> list[tuple[object, ...]]:
