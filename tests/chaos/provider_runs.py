@@ -117,8 +117,8 @@ def _cost(call: CallRow) -> str:
 
 
 def _parked_for(row: Row, resume_at: float | None, began: float, events: list[Recorded]) -> bool:
-    """Whether the run waits as long as it was told to, within a minute; a short pause is waited out in the run."""
+    """Whether the run waits as long as it was told to, within ten minutes; a short pause is waited out in the run."""
     if row.waits <= 120:
         waited = events[-1].at - events[0].at
         return waited >= row.waits * (row.sent - 1)
-    return resume_at is not None and abs(resume_at - began - row.waits) < 60
+    return resume_at is not None and abs(resume_at - began - row.waits) < 600

@@ -267,14 +267,18 @@ class RunMachine(RuleBasedStateMachine):
             run_id = held[which % len(held)]
             holder = await self.journal.holder(run_id)
             worker = next(it for it in self.world.workers if it is not robbed)
-            if not holder or holder == worker.name:
+            # One that was robbed of the run itself may not have noticed yet, and drives a run once.
+            if not holder or holder == worker.name or run_id in worker.under_way():
                 return False
             self.world.gone.add(holder)
             try:
                 session = await worker.engine.open(run_id)
             finally:
                 self.world.gone.clear()
-            assert session is not None, "nobody takes it from one that is gone"
+            if session is None:
+                # On a database the others go on while it is asked: the run may have changed hands meanwhile.
+                assert await self.journal.holder(run_id) != holder, "nobody takes it from one that is gone"
+                return False
             if session.state.status in GOES_ON:
                 await worker.engine.recover(session)
                 worker.drive(session)
