@@ -13,6 +13,7 @@ import msgspec
 
 from orchestrator_v2.bootstrap import build, driver_of, lay_foundation
 from orchestrator_v2.config.loader import LoadedSettings
+from orchestrator_v2.core.ending import LastResort
 from orchestrator_v2.core.errors import ConfigError
 from orchestrator_v2.durable.temporal_driver import TemporalDriver
 from orchestrator_v2.durable.temporal_worker import TemporalWorker
@@ -35,17 +36,19 @@ class OpenWorker(msgspec.Struct, frozen=True):
         def end() -> None:
             # From here on no model call is begun: it might be cut, and paid twice.
             self.driver.stop()
+            last_resort.begin()
             stop.set()
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
 
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, end)
-        try:
-            await self.worker.run(stop, ready)
-        finally:
-            await self.parts.close()
+        with LastResort() as last_resort:
+            for number in _SIGNALS:
+                loop.add_signal_handler(number, end)
+            try:
+                await self.worker.run(stop, ready)
+            finally:
+                await self.parts.close()
 
 
 async def open_worker(loaded: LoadedSettings) -> OpenWorker:

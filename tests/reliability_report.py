@@ -60,16 +60,16 @@ class Report:
 
     def __init__(self, page: Path) -> None:
         self._page = page
-        self._rows: list[tuple[str, str, dict[str, Any]]] = []
+        self.rows: list[tuple[str, str, dict[str, Any]]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" and report.passed:
             return
         told: list[Any] = [value for name, value in report.user_properties if name == KEY]
-        self._rows += [(report.nodeid, report.outcome, each) for each in told]
+        self.rows += [(report.nodeid, report.outcome, each) for each in told]
 
     def pytest_sessionfinish(self) -> None:
-        if self._rows:
+        if self.rows:
             before = self._page.read_text("utf-8") if self._page.exists() else ""
             self._page.write_text(self.page(before), "utf-8")
 
@@ -88,7 +88,7 @@ class Report:
         return "\n".join(lines)
 
     def _of(self, chapter: str, now: str) -> Iterator[str]:
-        for nodeid, outcome, told in self._rows:
+        for nodeid, outcome, told in self.rows:
             if told["chapter"] == chapter:
                 seen = " · ".join(f"{name} {value}" for name, value in told["seen"].items())
                 yield f"| {told['promise']} | {told['where']} | {seen} | {outcome} | {now} | `{_test(nodeid)}` |"

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from orchestrator_v2.api.app import create_app
 from orchestrator_v2.api.guard import BODY_SECONDS
 from orchestrator_v2.config.settings import Settings
+from orchestrator_v2.core.ending import LastResort
 from orchestrator_v2.core.errors import ConfigError, OrchestratorError
 from orchestrator_v2.llm.origin import is_loopback
 from orchestrator_v2.service.service import Service
@@ -79,11 +80,13 @@ async def serve(
     )
     _raise_file_limit()
     _forbid_core()
-    server = _Server(config, service)
+    last_resort = LastResort()
+    server = _Server(config, service, last_resort)
     host, port = listening.getsockname()[:2]
     ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
     try:
-        await server.serve(sockets=[listening])
+        with last_resort:
+            await server.serve(sockets=[listening])
     except SystemExit as ended:
         # How uvicorn says that the start failed.
         raise OrchestratorError("The server could not start.", "What it met is in the log above.") from ended
@@ -122,13 +125,15 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, last_resort: LastResort) -> None:
         super().__init__(config)
         self._service = service
+        self._last_resort = last_resort
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Streams end first: they would go on for as long as anybody listens. Nothing further is begun for those who
         wait for an answer: they are told that it goes on with the next start."""
+        self._last_resort.begin()
         await self._service.changes.close()
         draining = asyncio.create_task(self._service.keeper.stop())
         await super().shutdown(sockets)

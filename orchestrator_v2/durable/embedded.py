@@ -13,15 +13,11 @@ from contextvars import copy_context
 
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import FencedError, OrchestratorError, RunStateError
+from orchestrator_v2.durable.watching import DRAIN, POLL, watch
 from orchestrator_v2.engine.engine import LEASE
 from orchestrator_v2.engine.ports import Journal
 from orchestrator_v2.engine.session import RunSession
 from orchestrator_v2.engine.state_models import ProjectState
-
-# How long tasks under way may take to end after a stop was asked for (seconds); then they are cancelled.
-DRAIN = 30.0
-# How often the journal is asked for signals while tasks are under way (seconds).
-POLL = 0.25
 
 
 class EmbeddedDriver:
@@ -30,9 +26,11 @@ class EmbeddedDriver:
     # Whether others take up what nobody drives.
     tended = False
 
-    def __init__(self, journal: Journal, clock: Clock) -> None:
+    def __init__(self, journal: Journal, clock: Clock, *, poll: float = POLL) -> None:
+        """`poll`: seconds between two looks into the journal while runs are driven."""
         self._journal = journal
         self._clock = clock
+        self._poll = poll
         self._walks: dict[str, Walk] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._stopping = False
@@ -47,7 +45,15 @@ class EmbeddedDriver:
             raise RunStateError(f"Run {run_id} is driven already.", "One run has one writer.", "Wait for that drive.")
         walk = self._walks[run_id] = Walk(session)
         if self._watcher is None:
-            self._watcher = asyncio.create_task(self._watch())
+            watching = watch(
+                self._journal,
+                self._clock,
+                renew=self._renew,
+                receive=self._receive,
+                failed=self._fail,
+                poll=self._poll,
+            )
+            self._watcher = asyncio.create_task(watching)
         if self._stopping:
             walk.stop()
         try:
@@ -71,21 +77,10 @@ class EmbeddedDriver:
         for walk in self._walks.values():
             walk.stop()
 
-    async def _watch(self) -> None:
-        seen, renewed = -1, self._clock.monotonic()
-        while True:
-            await asyncio.sleep(POLL)
-            try:
-                if self._clock.monotonic() - renewed > LEASE / 3:
-                    renewed = self._clock.monotonic()
-                    await self._renew()
-                count = await self._journal.change_count()
-                if count != seen:
-                    seen = count
-                    await self._receive()
-            except Exception as error:  # noqa: BLE001 - it ends every walk, and each raises it
-                for walk in self._walks.values():
-                    walk.fail(error)
+    def _fail(self, error: Exception) -> None:
+        """What the journal does not answer ends every walk, and each raises it."""
+        for walk in self._walks.values():
+            walk.fail(error)
 
     async def _receive(self) -> None:
         for run_id in await self._journal.signalled():

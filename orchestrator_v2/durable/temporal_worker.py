@@ -15,11 +15,11 @@ from uuid import uuid4
 
 from orchestrator_v2.core.clock import Clock
 from orchestrator_v2.core.errors import OrchestratorError
-from orchestrator_v2.durable.embedded import DRAIN, POLL
 from orchestrator_v2.durable.temporal_client import Temporal
 from orchestrator_v2.durable.temporal_held import HeldRun
 from orchestrator_v2.durable.temporal_holding import BEAT, Abandon, Holding
 from orchestrator_v2.durable.temporal_tending import Tending
+from orchestrator_v2.durable.watching import DRAIN, watch
 from orchestrator_v2.engine.engine import LEASE, WorkflowEngine
 
 _log = logging.getLogger(__name__)
@@ -103,23 +103,7 @@ class TemporalWorker:
 
     async def _watch(self) -> None:
         """Renews claims, takes signals, and lets go of runs that nobody asks for."""
-        seen, renewed = -1, self._clock.monotonic()
-        while True:
-            await asyncio.sleep(POLL)
-            try:
-                if self._clock.monotonic() - renewed > LEASE / 3:
-                    renewed = self._clock.monotonic()
-                    await self._renew()
-                count = await self._journal.change_count()
-                if count != seen:
-                    seen = count
-                    await self._receive()
-            except OrchestratorError as error:
-                _log.warning("the journal cannot be asked: %s", error)
-                seen = -1
-            except Exception:  # noqa: BLE001 - whatever it is, claims must be renewed
-                _log.exception("the journal cannot be asked")
-                seen = -1
+        await watch(self._journal, self._clock, renew=self._renew, receive=self._receive, failed=_failed)
 
     async def _renew(self) -> None:
         for run in list(self._holding.runs.values()):
@@ -147,6 +131,12 @@ class TemporalWorker:
             # What it set free is started by the workflow, at once where it hears of it and else after the next task.
             with contextlib.suppress(OrchestratorError):
                 await self._temporal.tell(run.run_id, "received", run.session.state.begun.owner_id)
+
+
+def _failed(error: Exception) -> None:
+    """A run whose journal does not answer is kept until its claim is lost."""
+    story = None if isinstance(error, OrchestratorError) else error
+    _log.warning("the journal cannot be asked: %s", error, exc_info=story)
 
 
 @contextlib.asynccontextmanager

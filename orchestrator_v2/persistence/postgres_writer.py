@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -114,9 +114,7 @@ class PostgresBackend:
         self._abandon()
 
     def reader(self) -> PostgresSession:
-        session = PostgresSession(self._connect())
-        session.change("SET default_transaction_read_only = on")
-        return session
+        return self._opened("SET default_transaction_read_only = on")
 
     def failure(self, error: Exception) -> Exception:
         return postgres_failures.postgres_failure(error, self.name)
@@ -141,14 +139,22 @@ class PostgresBackend:
 
     def _writing(self) -> PostgresSession:
         if self._session is None:
-            self._session = PostgresSession(self._connect())
-            self._session.connection.execute(_NO_SLEEP)
-            self._session.era = self._session.connection.execute(_ERA).fetchall()[0][0]
+            self._session = self._opened(_NO_SLEEP)
         return self._session
 
-    def _connect(self) -> psycopg.Connection[Row]:
+    def _opened(self, settings: LiteralString) -> PostgresSession:
+        session = PostgresSession(self._connect(autocommit=True))
+        try:
+            session.connection.execute(settings)
+            session.era = session.connection.execute(_ERA).fetchall()[0][0]
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _connect(self, *, autocommit: bool) -> psycopg.Connection[Row]:
         said: dict[str, Any] = conninfo_to_dict(self._url)
-        return psycopg.connect(autocommit=True, **{"connect_timeout": CONNECT_WAIT, **_ALIVE, **said})
+        return psycopg.connect(autocommit=autocommit, **{"connect_timeout": CONNECT_WAIT, **_ALIVE, **said})
 
     def _abandon(self) -> None:
         session, self._session = self._session, None
@@ -158,7 +164,7 @@ class PostgresBackend:
     def _upgrade(self) -> None:
         from orchestrator_v2.persistence.migrations.upgrade import upgrade
 
-        upgrade(self.dialect, lambda: psycopg.connect(self._url), self._probe)
+        upgrade(self.dialect, lambda: self._connect(autocommit=False), self._probe)
 
 
 class _Attempt:

@@ -58,6 +58,13 @@ class PostgresServer:
             process.send_signal(SHUTDOWN[how])
             process.wait(20)
 
+    def freeze(self, number: signal.Signals) -> None:
+        """SIGSTOP: its processes stand still while the kernel takes what is sent to them; SIGCONT wakes them."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for pid in (self._process.pid, *map(int, children)):
+            os.kill(pid, number)
+
     def connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self._url, autocommit=True)
 

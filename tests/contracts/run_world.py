@@ -119,7 +119,7 @@ class Worker:
         self.engine = WorkflowEngine(
             self.journal, self.run_task, world.clock, world.ids, worker=name, is_gone=lambda it: it in world.gone
         )
-        self.driver = EmbeddedDriver(self.journal, world.clock)
+        self.driver = EmbeddedDriver(self.journal, world.clock, poll=0.001)
         self.drives: dict[str, asyncio.Task[object]] = {}
 
     async def run_task(self, task: TaskDefinition, context: RunContext) -> TaskOutcome:

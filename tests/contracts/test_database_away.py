@@ -6,21 +6,27 @@ What Temporal can do to a server is `test_temporal_faults.py`; what a database c
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import psycopg
 import pytest
 from driver_cases import PATIENCE, Driven, driven, names, slowly, wait_for
 from journal_cases import at, new_run
 from model_server import ModelServer
 from postgres_server import PostgresServer, running_postgres
+from reliability_report import Tell
 from server_process import Server
 
 from orchestrator_v2.core.clock import ManualClock
+from orchestrator_v2.core.ending import LATEST
 from orchestrator_v2.core.errors import StoreUnavailableError
 from orchestrator_v2.core.probe import no_probe
 from orchestrator_v2.persistence.postgres_session import PostgresSession
@@ -75,6 +81,30 @@ def test_a_server_outlives_its_database(it: Driven, own_postgres: PostgresServer
     # One that was still asking whether it may go out failed unsent.
     assert 8 <= len(it.provider.keys) <= 8 + sum(paid.values())
     assert own_postgres.folder.name in it.server.log_file.read_text()
+
+
+@pytest.mark.chaos
+def test_a_database_that_stands_still_keeps_no_server(it: Driven, own_postgres: PostgresServer, tell: Tell) -> None:
+    """Its processes are stopped, its kernel answers: a server that waits for it and is told to end is gone in time."""
+    own_postgres.freeze(signal.SIGSTOP)
+    try:
+        asking = threading.Thread(target=_ask, args=(it,))
+        asking.start()
+        time.sleep(1)
+        code, took = it.server.terminate(within=60)
+        asking.join(60)
+    finally:
+        own_postgres.freeze(signal.SIGCONT)
+    tell("promises", "SIGTERM while the database stands still", where="PostgreSQL", ended_in_s=f"{took:.1f}")
+    assert (code, took < LATEST + 2) == (1, True)
+    assert "something stands still, such as the database" in it.server.log_file.read_text()
+    it.server.start()
+    assert it.client("GET", "/ready").status_code == 200
+
+
+def _ask(it: Driven) -> None:
+    with contextlib.suppress(httpx2.TransportError):
+        it.client("GET", "/projects")
 
 
 class Crashing(PostgresSession):

@@ -46,6 +46,8 @@ def test_servers_share_a_postgresql_database(postgres_url: str) -> None:
     async def work(first: StoredJournal) -> None:
         second = await open_journal(postgres_url, clock=ManualClock())
         await asyncio.gather(first.occupy(), second.occupy())
+        await new_run(first)
+        assert [row.run_id for row in await second.runs()] == ["run_a"]
         await second.close()
 
     with_journal(postgres_url, work)
@@ -123,7 +125,7 @@ def test_a_commit_whose_answer_is_lost_is_looked_up(
 
     class Backend(PostgresBackend):
         def _writing(self) -> PostgresSession:
-            self._session = self._session or CutAtCommit(self._connect())
+            self._session = self._session or CutAtCommit(self._connect(autocommit=True))
             return self._session
 
     armed = False

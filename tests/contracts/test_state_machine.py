@@ -10,8 +10,6 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from run_machine import RunMachine, machine_on
 
-from orchestrator_v2.durable import embedded
-
 # What has to have happened at least once, or nothing was shown.
 WANTED = (
     "create",
@@ -41,11 +39,6 @@ WANTED = (
     "ended completed",
     "ended cancelled",
 )
-
-
-@pytest.fixture(autouse=True)
-def _quick_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "POLL", 0.001)
 
 
 def held(url: str, examples: int, *, steps: int, chance: bool) -> type[RunMachine]:

@@ -80,6 +80,7 @@ def test_any_number_of_servers_share_what_is_no_file() -> None:
         journal = await open_journal("memory:", clock=ManualClock())
         await journal.occupy()
         await journal.occupy()
+        assert await journal.runs() == []
         await journal.close()
 
     asyncio.run(work())

@@ -16,6 +16,7 @@ from orchestrator_v2.core.errors import (
     CallConflictError,
     CredentialMissingError,
     EmptyOutputError,
+    OrchestratorError,
     OutputTruncatedError,
     PromptTooLargeError,
     ProviderUnavailableError,
@@ -270,6 +271,18 @@ def test_a_fallback_charges_for_the_one_that_may_have_billed():
     assert ask(chain).cost == ledger.rows[0].reserved > 0
     chain, _, _ = fallback_chain([from_status(429, None)], ["Hello."], ledger=MemoryCallLedger())
     assert ask(chain).cost == 0
+
+
+@pytest.mark.parametrize("second", [lambda: from_status(400, None), lambda: StoreUnavailableError("away")])
+def test_a_fallback_that_is_not_asked_does_not_make_the_first_one_free(second):
+    """The first model may have billed; that the next one refuses, or cannot be asked, gives nothing back."""
+    for first, is_charged in ((ProviderUnavailableError("late", "timeout"), True), (from_status(429, None), False)):
+        ledger = MemoryCallLedger()
+        chain, _, other = fallback_chain([first], [second()], ledger=ledger, retry=RetryConfig(max_attempts=1))
+        with pytest.raises(OrchestratorError):
+            ask(chain)
+        assert len(other.calls) == 1
+        assert ledger.rows[0].charged == (ledger.rows[0].reserved if is_charged else 0)
 
 
 def test_a_wrong_request_does_not_fall_back():

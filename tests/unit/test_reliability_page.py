@@ -33,8 +33,8 @@ def test_no_row_says_anything_but_passed() -> None:
 def test_a_page_keeps_what_did_not_run_now() -> None:
     """A row is replaced by that of the same promise, place and test; others stay, in their chapter and in order."""
     first, second = Report(Path("unused")), Report(Path("unused"))
-    first._rows = [_row("b", "SQLite", "failed"), _row("a", "SQLite", "passed"), _row("b", "PostgreSQL", "passed")]
-    second._rows = [_row("b", "SQLite", "passed")]
+    first.rows = [_row("b", "SQLite", "failed"), _row("a", "SQLite", "passed"), _row("b", "PostgreSQL", "passed")]
+    second.rows = [_row("b", "SQLite", "passed")]
     page = second.page(first.page(""))
     assert re.findall(r"^\| (\w) \| (\w+) \| \S+ \S+ \| (\w+)", page, re.MULTILINE) == [
         ("a", "SQLite", "passed"),

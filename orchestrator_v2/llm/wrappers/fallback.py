@@ -12,6 +12,7 @@ import msgspec
 from orchestrator_v2.core.errors import (
     AuthenticationError,
     BadGatewayError,
+    OrchestratorError,
     ProviderError,
     ProviderUnavailableError,
     QuotaExhaustedError,
@@ -59,6 +60,13 @@ class FallbackClient(Wrapper):
                     raise
                 failed.append((client, error))
                 continue
+            except OrchestratorError as error:
+                if failed and not isinstance(error, ProviderError):
+                    # What the first may have cost counts, also where the next could not be asked.
+                    raise _first_of(failed) from error
+                if isinstance(error, ProviderError):
+                    error.unbilled = error.unbilled and _none_billed(failed)
+                raise
             return _marked(completion, client, failed) if failed else completion
         raise _first_of(failed)
 
@@ -82,5 +90,9 @@ def _marked(completion: Completion, client: Invoker, failed: Sequence[tuple[Invo
 
 def _first_of(failed: Sequence[tuple[Invoker, ProviderError]]) -> ProviderError:
     first = failed[0][1]
-    first.unbilled = all(error.unbilled for _, error in failed)
+    first.unbilled = _none_billed(failed)
     return first
+
+
+def _none_billed(failed: Sequence[tuple[Invoker, ProviderError]]) -> bool:
+    return all(error.unbilled for _, error in failed)
